@@ -1,0 +1,36 @@
+-- oldest release that runs on this schema: 0.1
+CREATE TABLE counter (
+  name  TEXT PRIMARY KEY,
+  value BIGINT NOT NULL
+);
+-- small facts of the bridge itself: instance keys (sealed), cursors, the lease
+CREATE TABLE setting (
+  name  TEXT PRIMARY KEY,
+  value BYTEA NOT NULL
+);
+-- what has been accepted already: activity ids, repo revisions
+CREATE TABLE seen (
+  id  TEXT PRIMARY KEY,
+  at  BIGINT NOT NULL
+);
+CREATE INDEX seen_at ON seen (at);
+-- the object map: one row for each part of each thing that exists on both sides
+CREATE TABLE object (
+  apid     TEXT NOT NULL,
+  part     BIGINT NOT NULL DEFAULT 0,
+  uri      TEXT NOT NULL UNIQUE,
+  cid      TEXT NOT NULL,
+  native   TEXT NOT NULL,
+  subject  TEXT NOT NULL,
+  kind     TEXT NOT NULL,
+  target   TEXT NOT NULL DEFAULT '',
+  ledger   BIGINT NOT NULL,
+  body     BYTEA,
+  hash     TEXT NOT NULL DEFAULT '',
+  created  BIGINT NOT NULL,
+  updated  BIGINT NOT NULL,
+  deleted  BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (apid, part)
+);
+CREATE INDEX object_subject ON object (subject, kind, created);
+CREATE INDEX object_target ON object (target);
