@@ -34,3 +34,23 @@ CREATE TABLE object (
 );
 CREATE INDEX object_subject ON object (subject, kind, created);
 CREATE INDEX object_target ON object (target);
+-- bodies of outgoing activities, one for all the deliveries
+CREATE TABLE message (
+  id       TEXT PRIMARY KEY,
+  subject  TEXT NOT NULL,
+  body     BYTEA NOT NULL,
+  created  BIGINT NOT NULL
+);
+CREATE INDEX message_subject ON message (subject);
+-- what became of each event of a person, for their own page
+CREATE TABLE outcome (
+  subject   TEXT NOT NULL,
+  source    TEXT NOT NULL,
+  kind      TEXT NOT NULL,
+  direction TEXT NOT NULL,
+  result    TEXT NOT NULL,
+  reason    TEXT NOT NULL,
+  at        BIGINT NOT NULL,
+  PRIMARY KEY (subject, source, kind)
+);
+CREATE INDEX outcome_at ON outcome (subject, at);
