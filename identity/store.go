@@ -16,8 +16,27 @@ type Tx interface {
 	// Accounts lists in order of subject, after the one given, at most limit.
 	Accounts(after Subject, limit int) ([]*Account, error)
 
-	// SealedKey and PutSealedKey keep key material already sealed (see Sealer); purpose is part of the key.
+	KeyTx
+
+	// PLCOps are the signed operations of a DID, oldest first.
+	PLCOps(syntax.DID) ([]StoredOp, error)
+	// PutPLCOp keeps an operation before it is sent, and again with Sent set once the directory took it.
+	PutPLCOp(StoredOp) error
+	DeletePLCOps(syntax.DID) error
+}
+
+// KeyTx keeps key material already sealed (see Keyring); purpose is part of the key. SealedKey returns ErrNotFound when
+// there is none.
+type KeyTx interface {
 	SealedKey(owner, purpose string) ([]byte, error)
 	PutSealedKey(owner, purpose string, sealed []byte) error
 	DeleteSealedKeys(owner string) error
+}
+
+// StoredOp is one signed PLC operation.
+type StoredOp struct {
+	DID  syntax.DID
+	CID  string // of the signed operation; unique within the DID
+	Op   []byte // the JSON that is posted to the directory
+	Sent bool   // the directory has taken it
 }
