@@ -122,3 +122,14 @@ func (c *cache[T]) purge(key string) {
 	}
 	delete(c.flights, key)
 }
+
+// claim reports true for the first caller of a key within life, false for the others.
+func (c *cache[T]) claim(key string, life time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.live(key); ok {
+		return false
+	}
+	c.store(&entry[T]{key: key, until: c.now().Add(life)})
+	return true
+}

@@ -30,6 +30,8 @@ type Commit struct {
 	Ops  []Op
 	// Evidence is the commit with its proof as a CAR: anyone can verify it again.
 	Evidence []byte
+	// Healed says that the commit stands for all that was missed since the last one; Seq is 0 and Evidence proves the state.
+	Healed bool
 }
 
 // AccountEvent is a change of identity (Kind "identity") or of hosting status (Kind "account").

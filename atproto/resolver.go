@@ -59,6 +59,8 @@ type Resolver struct {
 	o       ResolverOptions
 	docs    *cache[*Document]
 	handles *cache[syntax.DID]
+	// refreshed remembers whose key was looked up anew of late.
+	refreshed *cache[struct{}]
 }
 
 // NewResolver returns a Resolver.
@@ -70,7 +72,10 @@ func NewResolver(o ResolverOptions) *Resolver {
 		o.LookupTXT = net.DefaultResolver.LookupTXT
 	}
 	o.PLC = strings.TrimSuffix(o.PLC, "/")
-	return &Resolver{o: o, docs: newCache[*Document](cacheSize, o.Now), handles: newCache[syntax.DID](cacheSize, o.Now)}
+	return &Resolver{
+		o: o, docs: newCache[*Document](cacheSize, o.Now), handles: newCache[syntax.DID](cacheSize, o.Now),
+		refreshed: newCache[struct{}](cacheSize, o.Now),
+	}
 }
 
 // Document is what a DID document says about atproto, checked.
@@ -279,4 +284,10 @@ func readLimited(r io.Reader, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("reply longer than %d bytes", limit)
 	}
 	return b, nil
+}
+
+// mayRefresh allows one purge for the sake of a failed signature per DID and minute, so that forgeries do not make this
+// bridge hammer the directory.
+func (r *Resolver) mayRefresh(did syntax.DID) bool {
+	return r.refreshed.claim(string(did), missLife)
 }
