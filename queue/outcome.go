@@ -27,6 +27,8 @@ type Verdict struct {
 	Reason  string
 	After   time.Duration
 	Err     error
+
+	held bool // see Hold
 }
 
 func (v *Verdict) Error() string {
@@ -53,3 +55,9 @@ func RetryAfter(d time.Duration, err error) error {
 
 // Dead gives up: the job becomes a dead letter that an operator can look at and retry.
 func Dead(err error) error { return &Verdict{Outcome: DeadJob, Reason: "permanent", Err: err} }
+
+// Hold puts the job off without counting anything and without a trace in the database: for what concerns not the job
+// but a place that it needs, such as a host that is down. Its key waits. See Breaker.
+func Hold(reason string, d time.Duration) error {
+	return &Verdict{Outcome: Snoozed, Reason: reason, After: d, held: true}
+}

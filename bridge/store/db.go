@@ -40,6 +40,9 @@ type DB struct {
 	closing  chan struct{}
 	done     sync.WaitGroup
 	once     sync.Once
+
+	hooks sync.Mutex
+	wakes []func() // called after commits that enqueued jobs
 }
 
 // ErrClosed is returned by Update after Close.

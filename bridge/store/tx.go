@@ -23,7 +23,9 @@ type Tx struct {
 	sql   *sql.Tx
 	pg    bool
 	now   time.Time
+	db    *DB
 	after []func()
+	woken bool // the queue's wake-up is in after
 }
 
 type request struct {
@@ -56,7 +58,7 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 		return fmt.Errorf("beginning a read: %w", err)
 	}
 	defer func() { _ = t.Rollback() }() // a read has nothing to lose
-	return fn(&Tx{ctx: ctx, sql: t, pg: db.pg, now: db.now()})
+	return fn(&Tx{ctx: ctx, sql: t, pg: db.pg, now: db.now(), db: db})
 }
 
 func (db *DB) viewIsolation() sql.IsolationLevel {
@@ -141,7 +143,7 @@ func (db *DB) runOne(ctx context.Context, t *sql.Tx, r *request) error {
 	if _, err := t.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return fmt.Errorf("setting a savepoint: %w", err)
 	}
-	r.tx = &Tx{ctx: ctx, sql: t, pg: db.pg, now: db.now()}
+	r.tx = &Tx{ctx: ctx, sql: t, pg: db.pg, now: db.now(), db: db}
 	r.err = guard(r.fn, r.tx)
 	if r.err != nil {
 		if _, err := t.ExecContext(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
@@ -154,14 +156,21 @@ func (db *DB) runOne(ctx context.Context, t *sql.Tx, r *request) error {
 	return nil
 }
 
-// guard turns a panic of one update into its error, so that the others of the batch are not lost with it.
-func guard(fn func(*Tx) error, tx *Tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in an update: %v\n%s", p, debug.Stack())
-		}
+// guard turns a panic of one update, or the end of its goroutine, into its error, so that neither the others of the
+// batch nor the writer are lost with it.
+func guard(fn func(*Tx) error, tx *Tx) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("an update ended its goroutine")
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic in an update: %v\n%s", p, debug.Stack())
+			}
+			done <- err
+		}()
+		err = fn(tx)
 	}()
-	return fn(tx)
+	return <-done
 }
 
 // Now is the time of the transaction.
