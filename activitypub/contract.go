@@ -52,7 +52,9 @@ type LocalActor struct {
 	Username string         // for WebFinger: acct:Username@domain
 	Document map[string]any // the actor document without keys and endpoints, which this package adds
 	Presence Presence
-	// Key signs for the actor; PublicKeyPEM is what the document shows. Both are lazily made by KeySource.
+	// Page is the native account's page for people, shown on the profile page; may be empty.
+	Page string
+	// ManuallyApproves tells that a Follow waits for its owner's answer.
 	ManuallyApproves bool
 }
 
@@ -89,6 +91,8 @@ type Delivery struct {
 	Inbox string
 	From  identity.ActorID
 	Body  []byte
+	// Header holds further headers, such as Collection-Synchronization; they are sent as they are.
+	Header map[string]string
 }
 
 // Deliverer sends. Errors are *DeliveryError: the bridge's queue decides what to do.

@@ -1,0 +1,272 @@
+package activitypub
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"footbridge/identity"
+)
+
+// postInbox is the way in for everything: cheap refusals first, then the signature, then who may say what; nothing is
+// done before all of that holds, and 202 is sent only when the InboxFunc has made the activity durable.
+func (s *Server) postInbox(c echo.Context) error {
+	release, ok := s.gate.enter(c.Request().Context())
+	if !ok {
+		return s.busy(c, http.StatusTooManyRequests)
+	}
+	defer release()
+	in, sig, err := s.receive(c)
+	if err != nil {
+		return s.refuse(c, err)
+	}
+	if in == nil {
+		return c.NoContent(http.StatusAccepted)
+	}
+	if err := s.o.Inbox(c.Request().Context(), *in); err != nil {
+		s.o.Log.Warn("inbox", "error", err)
+		return s.busy(c, http.StatusServiceUnavailable)
+	}
+	if sig.KeyID != "" {
+		s.o.Verifier.Spend(sig)
+	}
+	return c.NoContent(http.StatusAccepted)
+}
+
+func (s *Server) busy(c echo.Context, status int) error {
+	c.Response().Header().Set("Retry-After", "60")
+	return c.NoContent(status)
+}
+
+// statusErr is an error that says which status it is.
+type statusErr struct {
+	status int
+	why    string
+}
+
+func (e statusErr) Error() string { return e.why }
+
+// refuse answers without a reason: an error text would tell a stranger what our network looks like.
+func (s *Server) refuse(c echo.Context, err error) error {
+	var se statusErr
+	status := http.StatusInternalServerError
+	switch {
+	case errors.As(err, &se) && se.status == http.StatusTooManyRequests:
+		return s.busy(c, se.status)
+	case errors.As(err, &se):
+		status = se.status
+	case errors.Is(err, ErrSignature), errors.Is(err, ErrGone):
+		status = http.StatusUnauthorized
+	case errors.Is(err, ErrAuthority):
+		status = http.StatusForbidden
+	case errors.Is(err, ErrDocument):
+		status = http.StatusBadRequest
+	case errors.Is(err, ErrTemporary):
+		return s.busy(c, http.StatusServiceUnavailable)
+	}
+	s.o.Log.Debug("inbox refused", "status", status, "reason", reason(err))
+	return c.NoContent(status)
+}
+
+// reason is the constant part of an error, without anything the sender wrote.
+func reason(err error) string {
+	for _, e := range []error{ErrSignature, ErrAuthority, ErrDocument, ErrTemporary, ErrGone} {
+		if errors.Is(err, e) {
+			return e.Error()
+		}
+	}
+	return "other"
+}
+
+// receive reads, verifies and vets. A nil Inbound without error is something that needs no doing.
+func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
+	r, ctx := c.Request(), c.Request().Context()
+	recipient, err := s.recipient(c)
+	if err != nil {
+		return nil, Signed{}, err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, Signed{}, err
+	}
+	doc, err := parseDocument(body)
+	if err != nil {
+		return nil, Signed{}, err
+	}
+	actor, err := actorOf(doc)
+	if err != nil {
+		return nil, Signed{}, err
+	}
+	if err := s.refuseBlocked(ctx, r, body, actor); err != nil {
+		return nil, Signed{}, err
+	}
+	release, ok := s.gate.enterHost(ctx, actor.Host())
+	if !ok {
+		return nil, Signed{}, statusErr{http.StatusTooManyRequests, "too many at once"}
+	}
+	defer release()
+	in := Inbound{Type: doc.typ(), Actor: actor, Raw: body, Recipient: recipient, Received: s.o.Now()}
+	sig, err := s.authenticate(ctx, r, body, doc, &in)
+	if err != nil {
+		return nil, Signed{}, err
+	}
+	if in.Raw, err = s.o.Authority.vet(ctx, mustParse(in.Raw, doc), in.Raw, actor); err != nil {
+		return nil, Signed{}, err
+	}
+	in.ID = doc.id()
+	if in.ID == "" {
+		sum := sha256.Sum256(body)
+		in.ID = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	in.Evidence = evidence(r, body)
+	return &in, sig, nil
+}
+
+// mustParse gives the decoded form of raw, which is doc unless it was fetched afresh.
+func mustParse(raw json.RawMessage, doc document) document {
+	if fresh, err := parseDocument(raw); err == nil {
+		return fresh
+	}
+	return doc
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	if !isActivityType(r.Header.Get("Content-Type")) {
+		return nil, statusErr{http.StatusUnsupportedMediaType, "media type"}
+	}
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return nil, statusErr{http.StatusUnsupportedMediaType, "content encoding"}
+	}
+	if r.ContentLength > maxDocument {
+		return nil, statusErr{http.StatusRequestEntityTooLarge, "too large"}
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxDocument+1))
+	if err != nil {
+		return nil, statusErr{http.StatusBadRequest, "body"}
+	}
+	if len(body) > maxDocument {
+		return nil, statusErr{http.StatusRequestEntityTooLarge, "too large"}
+	}
+	return body, nil
+}
+
+// actorOf wants one actor and, if there is an id, a string.
+func actorOf(doc document) (identity.ActorID, error) {
+	if id, there := doc["id"]; there && id != nil {
+		if s, ok := id.(string); !ok || originOf(s) == "" || len(s) > 2048 {
+			return "", fmt.Errorf("%w: id", ErrDocument)
+		}
+	}
+	if doc.typ() == "" {
+		return "", fmt.Errorf("%w: type", ErrDocument)
+	}
+	a, err := identity.ParseActorID(idOf(doc["actor"]))
+	if err != nil {
+		return "", fmt.Errorf("%w: actor", ErrDocument)
+	}
+	return a, nil
+}
+
+// refuseBlocked looks at who claims to speak before anything is fetched.
+func (s *Server) refuseBlocked(ctx context.Context, r *http.Request, body []byte, actor identity.ActorID) error {
+	keyID, err := s.o.Verifier.KeyIDOf(r, body)
+	if err != nil {
+		return err
+	}
+	for _, host := range []string{actor.Host(), identity.ActorID(keyID).Host()} {
+		if s.o.Directory.BlockedHost(ctx, host) {
+			return statusErr{http.StatusForbidden, "blocked"}
+		}
+		if strings.EqualFold(host, s.host) {
+			return fmt.Errorf("%w: our own host", ErrSignature)
+		}
+	}
+	return nil
+}
+
+// authenticate proves that the activity comes from its actor. Besides a signature by the actor that may be an integrity
+// proof, the origin itself (for what was forwarded with an LD signature, which is not read), or an actor that is gone.
+func (s *Server) authenticate(ctx context.Context, r *http.Request, body []byte, doc document, in *Inbound) (Signed, error) {
+	sig, err := s.o.Verifier.Verify(ctx, r, body)
+	if errors.Is(err, ErrGone) {
+		return Signed{}, s.believeGone(ctx, r, body, doc, in.Actor)
+	}
+	if err != nil {
+		return Signed{}, err
+	}
+	if sig.Actor == in.Actor {
+		return sig, nil
+	}
+	if _, has := doc["proof"]; has {
+		if err := s.o.Verifier.VerifyProof(ctx, body, in.Actor); err == nil {
+			return sig, nil
+		}
+	}
+	if _, has := doc["signature"]; has {
+		return sig, s.askOrigin(ctx, doc, in)
+	}
+	return Signed{}, fmt.Errorf("%w: signed by another actor", ErrSignature)
+}
+
+// believeGone accepts an actor's own Delete whose key cannot be had any more because the actor answers 410: that answer
+// of the origin says the same as the activity. 404 does not.
+func (s *Server) believeGone(ctx context.Context, r *http.Request, body []byte, doc document, actor identity.ActorID) error {
+	keyID, err := s.o.Verifier.KeyIDOf(r, body)
+	if err != nil {
+		return err
+	}
+	self := doc.typ() == "Delete" && idOf(doc["object"]) == string(actor)
+	if !self || originOf(keyID) != originOf(string(actor)) {
+		return fmt.Errorf("%w: its key is gone", ErrSignature)
+	}
+	if _, err := s.o.Client.fetchByID(ctx, string(actor)); !errors.Is(err, ErrGone) {
+		return fmt.Errorf("%w: its key is gone, its actor is not", ErrSignature)
+	}
+	return nil
+}
+
+// askOrigin replaces a forwarded activity by what its origin serves under its id.
+func (s *Server) askOrigin(ctx context.Context, doc document, in *Inbound) error {
+	if originOf(doc.id()) != originOf(string(in.Actor)) {
+		return fmt.Errorf("%w: forwarded, without an id of its own", ErrSignature)
+	}
+	raw, err := s.o.Client.fetchByID(ctx, doc.id())
+	if err != nil {
+		return fmt.Errorf("%w: forwarded, and not at its origin", ErrSignature)
+	}
+	fresh, err := parseDocument(raw)
+	if err != nil || idOf(fresh["actor"]) != string(in.Actor) || fresh.typ() != in.Type || fresh.id() != doc.id() {
+		return fmt.Errorf("%w: forwarded, and different at its origin", ErrSignature)
+	}
+	in.Raw = raw
+	return nil
+}
+
+// evidence is the request as it can be verified again by anyone who has the key: request line, signed headers, body.
+func evidence(r *http.Request, body []byte) []byte {
+	var b bytes.Buffer
+	target := r.RequestURI
+	if target == "" {
+		target = r.URL.RequestURI()
+	}
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, target, r.Host)
+	keep := http.Header{}
+	for _, name := range []string{"Date", "Digest", "Content-Digest", "Content-Type", "Signature", "Signature-Input", "Content-Length"} {
+		if v := r.Header.Values(name); len(v) > 0 {
+			keep[name] = v
+		}
+	}
+	_ = keep.Write(&b) // a buffer does not fail
+	b.WriteString("\r\n")
+	b.Write(body)
+	return b.Bytes()
+}
