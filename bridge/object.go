@@ -30,6 +30,8 @@ type Object struct {
 	Ledger int64
 	// Body is the stored AS2 document for things that this bridge serves; nil otherwise.
 	Body []byte
+	// Record is the AT native's record as it was bridged: its delete needs to know what it was.
+	Record []byte
 	// Hash is of the source content, so that an edit that changes nothing sends nothing.
 	Hash string
 	// Created and Updated are when the copy was; Deleted is zero while it lives. A deleted row stays as a tombstone, so
@@ -59,7 +61,9 @@ type ObjectTx interface {
 	CountObjects(kind string) (int, error)
 	// ForgetObjects deletes every row of a subject, tombstones included, leaving nothing.
 	ForgetObjects(subject identity.Subject) error
-	// Setting and PutSetting keep small facts; a missing one is nil.
+	// ForgetBodies deletes the content and the targets of a subject's rows but keeps that they are gone.
+	ForgetBodies(subject identity.Subject) error
+	// Setting and PutSetting keep small facts; a missing one is nil, and nil deletes.
 	Setting(name string) ([]byte, error)
 	PutSetting(name string, value []byte) error
 	// PutMessage keeps the body of an outgoing activity once for all its deliveries; Message is nil when it is gone.

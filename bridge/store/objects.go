@@ -8,7 +8,7 @@ import (
 	"footbridge/identity"
 )
 
-const objectColumns = "apid, part, uri, cid, native, subject, kind, target, ledger, body, hash, created, updated, deleted"
+const objectColumns = "apid, part, uri, cid, native, subject, kind, target, ledger, body, record, hash, created, updated, deleted"
 
 // Seen implements bridge.ObjectTx.
 func (tx *Tx) Seen(id string) (bool, error) {
@@ -70,7 +70,7 @@ func (tx *Tx) objects(where string, args ...any) ([]bridge.Object, error) {
 	err := tx.each("SELECT "+objectColumns+" FROM object "+where, args, func(scan func(...any) error) error {
 		var o bridge.Object
 		var created, updated, deleted int64
-		if err := scan(&o.APID, &o.Part, &o.URI, &o.CID, &o.Native, &o.Subject, &o.Kind, &o.Target, &o.Ledger, &o.Body, &o.Hash,
+		if err := scan(&o.APID, &o.Part, &o.URI, &o.CID, &o.Native, &o.Subject, &o.Kind, &o.Target, &o.Ledger, &o.Body, &o.Record, &o.Hash,
 			&created, &updated, &deleted); err != nil {
 			return err
 		}
@@ -98,11 +98,11 @@ func (tx *Tx) PutObject(o bridge.Object) error {
 	if !o.Deleted.IsZero() {
 		deleted = o.Deleted.UnixMicro()
 	}
-	_, err := tx.exec("INSERT INTO object ("+objectColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	_, err := tx.exec("INSERT INTO object ("+objectColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (apid, part) DO UPDATE SET uri = excluded.uri, cid = excluded.cid, native = excluded.native, subject = excluded.subject,
-		kind = excluded.kind, target = excluded.target, ledger = excluded.ledger, body = excluded.body, hash = excluded.hash,
+		kind = excluded.kind, target = excluded.target, ledger = excluded.ledger, body = excluded.body, record = excluded.record, hash = excluded.hash,
 		updated = excluded.updated, deleted = excluded.deleted`,
-		o.APID, o.Part, o.URI, o.CID, string(o.Native), string(o.Subject), o.Kind, o.Target, o.Ledger, o.Body, o.Hash, created, now, deleted)
+		o.APID, o.Part, o.URI, o.CID, string(o.Native), string(o.Subject), o.Kind, o.Target, o.Ledger, o.Body, o.Record, o.Hash, created, now, deleted)
 	if err != nil {
 		return fmt.Errorf("writing the object map: %w", err)
 	}
@@ -112,21 +112,35 @@ func (tx *Tx) PutObject(o bridge.Object) error {
 // TombstoneObject implements bridge.ObjectTx.
 func (tx *Tx) TombstoneObject(apid, uri string, subject identity.Subject) error {
 	now := tx.now.UnixMicro()
-	n, err := tx.exec("UPDATE object SET deleted = ?, body = NULL, hash = '' WHERE (apid = ? OR uri = ?) AND subject = ?", now, apid, uri, string(subject))
+	n, err := tx.exec("UPDATE object SET deleted = ?, body = NULL, record = NULL, hash = '' WHERE (apid = ? OR uri = ?) AND subject = ?", now, apid, uri, string(subject))
 	if err != nil || n > 0 {
 		return err
 	}
 	if uri == "" {
 		uri = "tombstone:" + apid
 	}
-	_, err = tx.exec("INSERT INTO object ("+objectColumns+`) VALUES (?,0,?,'','',?,'tombstone','',0,NULL,'',?,?,?) ON CONFLICT DO NOTHING`,
+	_, err = tx.exec("INSERT INTO object ("+objectColumns+`) VALUES (?,0,?,'','',?,'tombstone','',0,NULL,NULL,'',?,?,?) ON CONFLICT DO NOTHING`,
 		apid, uri, string(subject), now, now, now)
 	return err
 }
 
 // ForgetObjects implements bridge.ObjectTx.
 func (tx *Tx) ForgetObjects(subject identity.Subject) error {
-	for _, table := range []string{"object", "outcome", "message"} {
+	for _, table := range []string{"object", "outcome", "unbridged"} {
+		if _, err := tx.exec("DELETE FROM "+table+" WHERE subject = ?", string(subject)); err != nil {
+			return fmt.Errorf("forgetting rows of %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+// ForgetBodies implements bridge.ObjectTx. Bodies of Deletes that are still on their way stay until they have arrived.
+func (tx *Tx) ForgetBodies(subject identity.Subject) error {
+	if _, err := tx.exec(`UPDATE object SET body = NULL, record = NULL, hash = '', target = '', cid = '', deleted = CASE WHEN deleted = 0 THEN ? ELSE deleted END
+		WHERE subject = ?`, tx.now.UnixMicro(), string(subject)); err != nil {
+		return fmt.Errorf("forgetting bodies: %w", err)
+	}
+	for _, table := range []string{"outcome", "unbridged"} {
 		if _, err := tx.exec("DELETE FROM "+table+" WHERE subject = ?", string(subject)); err != nil {
 			return fmt.Errorf("forgetting rows of %s: %w", table, err)
 		}
@@ -142,6 +156,10 @@ func (tx *Tx) Setting(name string) (value []byte, err error) {
 
 // PutSetting implements bridge.ObjectTx.
 func (tx *Tx) PutSetting(name string, value []byte) error {
+	if value == nil {
+		_, err := tx.exec("DELETE FROM setting WHERE name = ?", name)
+		return err
+	}
 	_, err := tx.exec("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
 	return err
 }

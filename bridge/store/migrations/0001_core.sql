@@ -26,6 +26,7 @@ CREATE TABLE object (
   target   TEXT NOT NULL DEFAULT '',
   ledger   BIGINT NOT NULL,
   body     BYTEA,
+  record   BYTEA,
   hash     TEXT NOT NULL DEFAULT '',
   created  BIGINT NOT NULL,
   updated  BIGINT NOT NULL,
@@ -54,3 +55,22 @@ CREATE TABLE outcome (
   PRIMARY KEY (subject, source, kind)
 );
 CREATE INDEX outcome_at ON outcome (subject, at);
+-- what the operator decided
+CREATE TABLE rule (
+  target  TEXT PRIMARY KEY,
+  action  TEXT NOT NULL,
+  reason  TEXT NOT NULL,
+  byline  TEXT NOT NULL,
+  at      BIGINT NOT NULL
+);
+-- who keeps whom away; private, enforced here, published only with a scope of its own
+CREATE TABLE block_edge (
+  blocker TEXT NOT NULL,
+  target  TEXT NOT NULL,
+  source  TEXT NOT NULL,
+  PRIMARY KEY (blocker, target)
+);
+CREATE TABLE unbridged (
+  subject TEXT PRIMARY KEY,
+  n       BIGINT NOT NULL
+);

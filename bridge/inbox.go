@@ -1,0 +1,53 @@
+package bridge
+
+import (
+	"context"
+
+	"footbridge/activitypub"
+	"footbridge/identity"
+	"footbridge/queue"
+)
+
+// AcceptInbound is the activitypub.InboxFunc: it returns nil only when the activity is durable, a duplicate, or of no
+// concern. Nothing is fetched or decided here; that is the job's.
+func (b *Bridge) AcceptInbound(ctx context.Context, in activitypub.Inbound) error {
+	env, err := openEnvelope(in.Raw)
+	if err != nil {
+		return nil //nolint:nilerr // what cannot be read concerns nobody; the sender must not send it again
+	}
+	return b.Store.Update(ctx, func(tx Tx) error {
+		acc, err := known(tx.AccountByActor(in.Actor))
+		if err != nil {
+			return err
+		}
+		if acc == nil && !env.touches(b.Settings.BaseURL) {
+			return nil
+		}
+		fresh, err := tx.Seen("ap:" + string(in.Actor) + ":" + in.ID)
+		if err != nil || !fresh {
+			return err
+		}
+		j, err := job(JobInbound, authorKey(identity.Subject(in.Actor)), InboundJob{Inbound: in})
+		if err != nil {
+			return err
+		}
+		j.Subject, j.Priority = string(in.Actor), inboundPriority(env)
+		if acc != nil {
+			j.Epoch = acc.Epoch
+		}
+		return enqueue(tx, j)
+	})
+}
+
+// inboundPriority puts undoing and talking to the bot before everything else, then replies.
+func inboundPriority(env envelope) queue.Priority {
+	switch env.typ {
+	case "Delete", "Undo", "Block", "Move", "Reject":
+		return queue.Urgent
+	case "Create":
+		if env.inner != "" || !env.public() {
+			return queue.Urgent
+		}
+	}
+	return queue.Normal
+}
