@@ -53,6 +53,19 @@ const (
 	LossPlace            LossKind = "place"
 )
 
+// What gets lost on the way to the fediverse. Several of the kinds above are lost this way too.
+const (
+	LossControlCharacters LossKind = "control_characters"
+	LossFacet             LossKind = "facet_unusable"
+	LossLinkNotShared     LossKind = "link_not_shared"
+	LossLabel             LossKind = "label_unknown"
+	LossCaptions          LossKind = "captions"
+	LossCardDetail        LossKind = "card_detail"
+	LossEmbed             LossKind = "embed_unknown"
+	LossHiddenReplies     LossKind = "hidden_replies"
+	LossQuoteNotBridged   LossKind = "quote_as_link"
+)
+
 // lossText describes a kind and shows one example.
 type lossText struct{ what, example string }
 
@@ -112,6 +125,20 @@ var lossInfo = map[LossKind]lossText{
 	LossReportShortened: {"The words of a report are longer than 2,000 characters.", "a report of 5,000 characters"},
 	LossOtherParents:    {"A post answers several posts; the first that was bridged becomes its parent.", "`inReplyTo` with three addresses"},
 	LossPlace:           {"The place attached to a post is not carried.", "`location: Berlin`"},
+
+	LossControlCharacters: {"Control characters, which cannot be seen, are left out: documents and databases do not take them.", "U+0000"},
+	LossFacet: {"A facet whose range is empty, splits a character or overlaps another, or that says something unknown; its text stays.",
+		"two links over the same word: the first stays"},
+	LossLinkNotShared: {"The address of a post whose author did not join stays text: no link that servers would unfold into a card.",
+		"`https://bsky.app/profile/…/post/…` without a link"},
+	LossLabel:    {"A label whose meaning is not known; nothing is guessed from it.", "the self-label `spoiler`"},
+	LossCaptions: {"Captions of a video have no counterpart; the description stays.", "a WebVTT file in English"},
+	LossCardDetail: {"The description and picture of a link card: servers make their own card of the link.",
+		"the card becomes a link with its title"},
+	LossEmbed:         {"Something embedded that has no form on the other side.", "a kind of embed that is newer than the bridge"},
+	LossHiddenReplies: {"Replies that the author hid are hidden only where they were hidden.", "`hiddenReplies` of a threadgate"},
+	LossQuoteNotBridged: {"A quoted post that was never bridged, of somebody who joined, becomes a link.",
+		"a post from before its author joined"},
 }
 
 // LossKinds lists every kind; the order is not stable.

@@ -1,0 +1,316 @@
+package translate
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// note is an app.bsky.feed.post on its way to a Note.
+type note struct {
+	*atJob
+	rec  lex
+	uri  string
+	id   string
+	text *richText
+	html textWriter
+	cc   []string
+	doc  map[string]any
+	ctx  contextTerms
+	// attachments are pictures and films, in the order of the record.
+	attachments []any
+	// shows tells whether anything of the author's own would be seen.
+	shows bool
+}
+
+// NoteDocument is the bare object, with @context, that stands for a post, for storing and serving. The activity that
+// carries it is FromEvent's.
+func NoteDocument(ev Event, c *Context) (map[string]any, []Loss, DropReason) {
+	j := newATJob(ev, c)
+	doc, ctx, why := j.note(ev.URI, decodeRecord(ev.Record))
+	if why != None {
+		return nil, j.losses, why
+	}
+	doc["@context"] = ctx.value()
+	return doc, j.losses, None
+}
+
+// note makes the Note of a post, or says why there is none.
+func (j *atJob) note(uri string, rec lex) (map[string]any, contextTerms, DropReason) {
+	n := &note{atJob: j, rec: rec, uri: uri, id: j.own(uri)}
+	for _, step := range []func() DropReason{n.admit, n.reply, n.body, n.embed, n.finish} {
+		if why := step(); why != None {
+			return nil, 0, why
+		}
+	}
+	return n.doc, n.ctx, None
+}
+
+// admit refuses posts that must not leave, and begins the document.
+func (n *note) admit() DropReason {
+	if n.rec == nil || n.id == "" {
+		return DropMalformed
+	}
+	if isOtherBridge(n.rec) {
+		return DropLoop
+	}
+	n.doc = map[string]any{
+		"id":           n.id,
+		"type":         "Note",
+		"attributedTo": n.me(),
+		"published":    n.published(n.rec.str("createdAt")),
+		"url":          WebURL(n.uri),
+	}
+	return n.labels()
+}
+
+// isOtherBridge reports the marks that other bridges and dual-protocol servers put into the records they make: what they
+// carry is on the fediverse already.
+func isOtherBridge(rec lex) bool {
+	for _, mark := range []string{"bridgyOriginalUrl", "bridgyOriginalText", "fediverseId"} {
+		if rec.str(mark) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// published normalises a date to UTC with milliseconds. One that is missing, unreadable or in the future becomes now:
+// Misskey and others discard what comes from the future.
+func (j *atJob) published(s string) string {
+	t, ok := parseLexDate(s)
+	if !ok || t.After(j.c.Now.Add(5*time.Minute)) || t.Year() < 1 {
+		j.lose(LossDateReplaced, s)
+		t = j.c.Now
+	}
+	return formatDate(t)
+}
+
+func parseLexDate(s string) (time.Time, bool) {
+	if len(s) > 64 {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	return t.UTC(), err == nil
+}
+
+func formatDate(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// reply sets inReplyTo. A reply goes where its parent is known, or nowhere: it is never shown as a post of its own.
+func (n *note) reply() DropReason {
+	if n.rec["reply"] == nil {
+		return None
+	}
+	parent := n.rec.obj("reply").ref("parent")
+	t, why := n.find(parent)
+	if why == DropTargetNotShared {
+		why = DropParentNotShared
+	}
+	if why != None {
+		return why
+	}
+	n.doc["inReplyTo"] = t.id
+	n.thread(t)
+	if t.author == n.me() {
+		return None
+	}
+	// A server notifies of a reply only if the parent's author is mentioned and addressed.
+	n.text = &richText{}
+	n.text.tags.mention(t.author, n.c.Actors[t.author])
+	n.address(t.author)
+	return None
+}
+
+// thread copies what holds a conversation together on the parent's server: context, conversation, and the group.
+func (n *note) thread(t target) {
+	if t.native != "ap" {
+		return
+	}
+	if s, ok := t.doc.Context.(string); ok && s != "" {
+		n.doc["context"] = s
+	}
+	if s, ok := t.doc.Conversation.(string); ok && s != "" {
+		n.doc["conversation"] = s
+		n.ctx |= termConversation
+	}
+	group := firstID(t.doc.Audience)
+	if strings.HasPrefix(group, "https://") && group != Public && !strings.HasSuffix(group, "/followers") {
+		n.doc["audience"] = group
+		n.address(group)
+	}
+}
+
+// address adds a recipient, once, and never the author.
+func (n *note) address(id string) {
+	if id != n.me() && !slices.Contains(n.cc, id) {
+		n.cc = append(n.cc, id)
+	}
+}
+
+// body writes the text.
+func (n *note) body() DropReason {
+	rt := n.richText(n.rec, "text", "facets")
+	if n.text != nil { // the reply's mention stands first
+		tags := n.text.tags
+		for _, t := range rt.tags.all {
+			tags.add(tagKey(asLex(t)), asLex(t))
+		}
+		rt.tags = tags
+	}
+	n.text = rt
+	for _, t := range n.rec.list("tags") {
+		if s, ok := t.(string); ok {
+			rt.tags.hashtag(s)
+		}
+	}
+	for _, id := range rt.mentioned {
+		n.address(id)
+	}
+	n.shows = strings.TrimSpace(rt.text) != ""
+	n.linkTyped(n.cardURL())
+	n.html.writeText(rt.text, rt.spans)
+	return None
+}
+
+// tagKey is the key under which a tag is listed once.
+func tagKey(t lex) string {
+	if t.str("type") == "Mention" {
+		return "@" + t.str("href")
+	}
+	return "#" + strings.ToLower(t.str("name"))
+}
+
+// linkTyped makes a link of an address that is typed in the text without a facet, if it is the one of the card.
+func (n *note) linkTyped(href string) {
+	if href == "" || n.linksTo(href) {
+		return
+	}
+	start := strings.Index(n.text.text, href)
+	if start < 0 || n.isForeignPost(href) {
+		return
+	}
+	end := start + len(href)
+	if end < len(n.text.text) && !strings.ContainsAny(n.text.text[end:end+1], " \t\r\n,.;:!?)]}\"'<>") {
+		return // it goes on: another address
+	}
+	n.text.links = append(n.text.links, href)
+	n.text.spans = n.untangle(append(n.text.spans, span{start: start, end: end, kind: spanLink, href: href}))
+}
+
+// linksTo reports whether the text has a link to an address already.
+func (n *note) linksTo(href string) bool {
+	for _, l := range n.text.links {
+		if strings.TrimRight(l, "/") == strings.TrimRight(href, "/") {
+			return true
+		}
+	}
+	return false
+}
+
+// finish sets what depends on all the rest.
+func (n *note) finish() DropReason {
+	if !n.shows {
+		return DropEmpty
+	}
+	content := n.html.String()
+	n.doc["content"] = content
+	if m := n.languages(content); len(m) > 0 {
+		n.doc["contentMap"] = m
+	}
+	if n.text.tags.all != nil {
+		n.doc["tag"] = n.text.tags.all
+		n.ctx |= termHashtag
+	}
+	if n.attachments != nil {
+		n.doc["attachment"] = n.attachments
+	}
+	n.doc["to"] = []any{Public}
+	n.doc["cc"] = anyList(append([]string{n.me() + "/followers"}, n.cc...))
+	n.policy()
+	n.ctx |= termSensitive
+	return None
+}
+
+// languages is the contentMap: the same text under each language, first the first, which is the one Mastodon takes. A
+// post without a usable language has none: unknown stays unknown.
+func (j *atJob) langs(rec lex) []string {
+	var out []string
+	for _, v := range rec.list("langs") {
+		s, _ := v.(string)
+		tag, ok := languageTag(s)
+		if !ok {
+			j.lose(LossLangUnusable, s)
+			continue
+		}
+		if !slices.Contains(out, tag) && len(out) < 8 {
+			out = append(out, tag)
+		}
+	}
+	return out
+}
+
+func (n *note) languages(content string) langMap {
+	var m langMap
+	for _, l := range n.langs(n.rec) {
+		m = append(m, langText{l, content})
+	}
+	return m
+}
+
+// languageTag normalises a BCP 47 tag and refuses what is none, or says that the language is not known.
+func languageTag(s string) (string, bool) {
+	primary, rest, more := strings.Cut(strings.ReplaceAll(s, "_", "-"), "-")
+	primary = strings.ToLower(primary)
+	if len(primary) < 2 || len(primary) > 3 || !isSegment(primary) || strings.ContainsAny(primary, "0123456789") ||
+		primary == "und" || primary == "zxx" || primary == "mul" || len(s) > 35 {
+		return "", false
+	}
+	if !more {
+		return primary, true
+	}
+	for _, sub := range strings.Split(rest, "-") {
+		if !isSegment(sub) || len(sub) > 8 {
+			return "", false
+		}
+	}
+	return primary + "-" + rest, true
+}
+
+// langMap is a language map that keeps its order on the wire: servers that take one language take the first key.
+type langMap []langText
+
+type langText struct{ lang, text string }
+
+// MarshalJSON writes an object.
+func (m langMap) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, e := range m {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		key, err := json.Marshal(e.lang)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(e.text)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(key)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+func anyList(ids []string) []any {
+	out := make([]any, len(ids))
+	for i, id := range ids {
+		out[i] = id
+	}
+	return out
+}
