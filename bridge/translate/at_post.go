@@ -233,15 +233,16 @@ func (n *note) finish() DropReason {
 	return None
 }
 
-// languages is the contentMap: the same text under each language, first the first, which is the one Mastodon takes. A
-// post without a usable language has none: unknown stays unknown.
+// langs are the usable languages of a record.
 func (j *atJob) langs(rec lex) []string {
 	var out []string
 	for _, v := range rec.list("langs") {
 		s, _ := v.(string)
 		tag, ok := languageTag(s)
-		if !ok {
+		if !ok && tag != "und" {
 			j.lose(LossLangUnusable, s)
+		}
+		if !ok {
 			continue
 		}
 		if !slices.Contains(out, tag) && len(out) < 8 {
@@ -251,31 +252,14 @@ func (j *atJob) langs(rec lex) []string {
 	return out
 }
 
+// languages is the contentMap: the same text under each language, first the first, which is the one Mastodon takes. A
+// post without a usable language has none: unknown stays unknown.
 func (n *note) languages(content string) langMap {
 	var m langMap
 	for _, l := range n.langs(n.rec) {
 		m = append(m, langText{l, content})
 	}
 	return m
-}
-
-// languageTag normalises a BCP 47 tag and refuses what is none, or says that the language is not known.
-func languageTag(s string) (string, bool) {
-	primary, rest, more := strings.Cut(strings.ReplaceAll(s, "_", "-"), "-")
-	primary = strings.ToLower(primary)
-	if len(primary) < 2 || len(primary) > 3 || !isSegment(primary) || strings.ContainsAny(primary, "0123456789") ||
-		primary == "und" || primary == "zxx" || primary == "mul" || len(s) > 35 {
-		return "", false
-	}
-	if !more {
-		return primary, true
-	}
-	for _, sub := range strings.Split(rest, "-") {
-		if !isSegment(sub) || len(sub) > 8 {
-			return "", false
-		}
-	}
-	return primary + "-" + rest, true
 }
 
 // langMap is a language map that keeps its order on the wire: servers that take one language take the first key.

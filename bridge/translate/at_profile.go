@@ -251,7 +251,7 @@ func (j *atJob) fields(rec lex, handle string) []any {
 		add(j.lines.website, j.website(site))
 	}
 	if pronouns := strings.TrimSpace(rec.str("pronouns")); pronouns != "" {
-		add(j.lines.pronouns, plainHTML(pronouns))
+		add(j.lines.pronouns, inlineHTML(pronouns))
 	}
 	name := username(handle, j.ev.DID)
 	add(j.lines.account, meLink("https://bsky.app/profile/"+name, "@"+name))
@@ -267,12 +267,12 @@ func (j *atJob) website(site string) string {
 	}
 	if !ok {
 		j.lose(LossLinkScheme, site)
-		return plainHTML(site)
+		return inlineHTML(site)
 	}
 	return meLink(href, site)
 }
 
-func plainHTML(text string) string {
+func inlineHTML(text string) string {
 	var w textWriter
 	w.plain(text)
 	return w.String()
