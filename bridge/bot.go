@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,45 +68,52 @@ func (b *Bridge) joinByFollow(ctx context.Context, j queue.Job, in activitypub.I
 	if err != nil {
 		return err
 	}
-	return b.begin(ctx, j, in, remote, env.id, consent.Evidence{Type: consent.E2, Raw: in.Evidence})
+	return b.begin(ctx, j, in, remote, true)
 }
 
 // begin moves somebody to pending and sends them the notice with its code.
-func (b *Bridge) begin(ctx context.Context, j queue.Job, in activitypub.Inbound, remote activitypub.RemoteActor, follow string, ev consent.Evidence) error {
-	signals := consent.ActorSignals(remote.Raw)
+func (b *Bridge) begin(ctx context.Context, j queue.Job, in activitypub.Inbound, remote activitypub.RemoteActor, follow bool) error {
+	contact := consent.Contact{
+		Subject: identity.Subject(in.Actor), Lang: langOf(remote.Raw), Signals: b.signals().ActorSignals(remote.Raw),
+		Evidence: consent.Evidence{Type: consent.E2, Raw: in.Evidence},
+	}
 	return b.done(ctx, j, func(tx Tx) error {
 		acc, err := b.ensureFediverseAccount(tx, remote)
 		if err != nil {
 			return err
 		}
-		if follow != "" {
-			if err := tx.PutSetting("botfollow:"+string(in.Actor), []byte(in.Raw)); err != nil {
+		if follow {
+			if err := tx.PutSetting("botfollow:"+string(in.Actor), in.Raw); err != nil {
 				return err
 			}
 		}
-		if signals.Deny != "" {
-			return b.say(tx, acc, consent.PurposeNotice, b.Desk.Words(langOf(remote.Raw), "denied_by_signal", signals.Deny))
-		}
-		step, err := b.Desk.Begin(tx, acc.Subject(), ev, langOf(remote.Raw))
-		if err != nil {
-			return err
-		}
-		return b.afterBegin(tx, acc, step)
+		return b.contact(tx, acc, contact)
 	})
 }
 
-func (b *Bridge) afterBegin(tx Tx, acc *identity.Account, step consent.Pending) error {
-	if step.Granted != nil { // one-step mode
-		return b.granted(tx, acc, *step.Granted)
+// contact asks the desk for the next step and takes it: a notice, a grant in the one-step flow, or a kind refusal.
+func (b *Bridge) contact(tx Tx, acc *identity.Account, c consent.Contact) error {
+	step, change, err := b.Desk.Begin(tx, c)
+	if errors.Is(err, consent.ErrDenied) {
+		return b.sayText(tx, acc, consent.PurposeAnswer, c.Lang, "refused."+string(consent.ReasonOf(err)))
 	}
-	acc.Epoch++
-	if err := tx.PutAccount(acc); err != nil {
+	if err != nil {
+		return err
+	}
+	if err := b.apply(tx, acc, change); err != nil {
 		return err
 	}
 	if acc.Native == identity.ATProto {
 		tx.AfterCommit(func() { b.Interest.AddAuthor(string(acc.DID)) })
 	}
+	if step.Granted || step.Again {
+		return nil
+	}
 	return b.say(tx, acc, consent.PurposeNotice, step.Text)
+}
+
+func (b *Bridge) signals() consent.Reader {
+	return consent.Reader{Bridge: b.Settings.Domain, Now: b.Now()}
 }
 
 // botMessage is a direct message to the bot: a command word, kept no longer than it takes to obey it.
@@ -114,13 +122,20 @@ func (b *Bridge) botMessage(ctx context.Context, j queue.Job, in activitypub.Inb
 	if err != nil {
 		return err
 	}
-	lang := langOf(remote.Raw)
-	cmd := consent.ParseCommand(env.text, lang)
-	if acc == nil || cmd.Word == "yes" && cmd.Code == "" {
-		return b.begin(ctx, j, in, remote, "", consent.Evidence{Type: consent.E2, Raw: in.Evidence})
+	m := message{
+		command:  consent.ParseCommand(env.text, langOf(remote.Raw)),
+		evidence: in.Evidence, lang: langOf(remote.Raw), signals: b.signals().ActorSignals(remote.Raw), e2: consent.E2,
 	}
-	ev := consent.Evidence{Type: consent.E4, Raw: in.Evidence}
-	return b.done(ctx, j, func(tx Tx) error { return b.obey(ctx, tx, acc, cmd, ev, lang) })
+	if acc == nil && m.command.Starts() {
+		return b.begin(ctx, j, in, remote, false)
+	}
+	return b.done(ctx, j, func(tx Tx) error {
+		acc, err := b.ensureFediverseAccount(tx, remote)
+		if err != nil {
+			return err
+		}
+		return b.obey(tx, acc, m)
+	})
 }
 
 // ensureFediverseAccount makes or refreshes the row of a person of the fediverse.

@@ -122,9 +122,8 @@ func (b *Bridge) clear(ctx context.Context, p DeliverJob) (body []byte, permit c
 		permit, err = b.permit(ctx, tx, p.Kind, p.Subject, p.Scope, p.Purpose)
 		return err
 	})
-	var denied *consent.Denied
-	if errors.As(err, &denied) {
-		err = queue.Drop(string(denied.Reason))
+	if errors.Is(err, consent.ErrDenied) {
+		err = queue.Drop(string(consent.ReasonOf(err)))
 	}
 	return body, permit, err
 }

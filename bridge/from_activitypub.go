@@ -173,9 +173,8 @@ func (b *Bridge) applyWrites(ctx context.Context, j queue.Job, acc *identity.Acc
 		}
 		return b.writeRepo(ctx, tx, current, env, res, blobs)
 	})
-	var denied *consent.Denied
-	if errors.As(err, &denied) {
-		return b.dropDenied(ctx, j, acc, env.object, env.typ, "ap>at", string(denied.Reason))
+	if errors.Is(err, consent.ErrDenied) {
+		return b.dropDenied(ctx, j, acc, env.object, env.typ, "ap>at", string(consent.ReasonOf(err)))
 	}
 	return err
 }

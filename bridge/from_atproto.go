@@ -159,9 +159,8 @@ func (b *Bridge) fanOut(ctx context.Context, j queue.Job, acc *identity.Account,
 		}
 		return b.note(tx, current, ev.URI, kind, "at>ap", "bridged", lossNames(res.Losses))
 	})
-	var denied *consent.Denied
-	if errors.As(err, &denied) {
-		return b.dropDenied(ctx, j, acc, ev.URI, kind, "at>ap", string(denied.Reason))
+	if errors.Is(err, consent.ErrDenied) {
+		return b.dropDenied(ctx, j, acc, ev.URI, kind, "at>ap", string(consent.ReasonOf(err)))
 	}
 	return err
 }

@@ -14,20 +14,20 @@ import (
 
 // Kinds of jobs. Each has one handler, in the file named after it.
 const (
-	JobInbound   = "ap.in"        // an activity that arrived: from_activitypub.go
-	JobCommit    = "at.in"        // a commit of a repo: from_atproto.go
-	JobAccount   = "at.account"   // an identity or account event: from_atproto.go
-	JobProvision = "provision"    // make the copy: provision.go
-	JobRefresh   = "refresh"      // bring the copy's profile up to date: profile.go
-	JobPLC       = "plc"          // send a stored PLC operation: provision.go
-	JobCrawl     = "crawl"        // tell the relays: provision.go
-	JobDeliver   = "deliver"      // one activity to one inbox: deliver.go
+	JobInbound   = "ap.in"         // an activity that arrived: from_activitypub.go
+	JobCommit    = "at.in"         // a commit of a repo: from_atproto.go
+	JobAccount   = "at.account"    // an identity or account event: from_atproto.go
+	JobProvision = "provision"     // make the copy: provision.go
+	JobRefresh   = "refresh"       // bring the copy's profile up to date: profile.go
+	JobPLC       = "plc"           // send a stored PLC operation: provision.go
+	JobCrawl     = "crawl"         // tell the relays: provision.go
+	JobDeliver   = "deliver"       // one activity to one inbox: deliver.go
 	JobDelete    = "deliver.erase" // the same for Deletes and Undos, kept trying for 14 days
-	JobNotify    = "notify"       // a private message to a person: notify.go
-	JobErase     = "erase"        // a step of an erasure: leave.go
-	JobVerify    = "erase.verify" // look whether it is gone: leave.go
+	JobNotify    = "notify"        // a private message to a person: notify.go
+	JobErase     = "erase"         // a step of an erasure: leave.go
+	JobVerify    = "erase.verify"  // look whether it is gone: leave.go
 	JobTombstone = "plc.tombstone" // the end of a DID, after the grace period: leave.go
-	JobUpkeep    = "upkeep"       // daily: retention, expiry, relay health, reconcile: upkeep.go
+	JobUpkeep    = "upkeep"        // daily: retention, expiry, relay health, reconcile: upkeep.go
 )
 
 // InboundJob is the payload of JobInbound.

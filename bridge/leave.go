@@ -33,25 +33,28 @@ func (b *Bridge) leave(ctx context.Context, j queue.Job, s identity.Subject, how
 		if err != nil || acc == nil {
 			return errors.Join(err, queue.Drop("unknown_person"))
 		}
-		return b.withdraw(tx, acc, consent.Evidence{}, how)
+		return b.withdraw(tx, acc, consent.Evidence{Type: consent.E2}, how)
 	})
 }
 
 // withdraw records the withdrawal, ends all pending work of the person, and starts the erasure, in the caller's
 // transaction.
 func (b *Bridge) withdraw(tx Tx, acc *identity.Account, ev consent.Evidence, how string) error {
-	change, err := b.Desk.Withdraw(tx, acc.Subject(), ev, how)
+	no := b.Desk.Withdraw
+	if how == "account_deleted" {
+		no = b.Desk.AccountDeleted
+	}
+	change, err := no(tx, acc.Subject(), ev)
 	if err != nil {
 		return fmt.Errorf("recording a withdrawal: %w", err)
 	}
-	return b.startErasure(tx, acc, change)
+	return b.apply(tx, acc, change)
 }
 
-func (b *Bridge) startErasure(tx Tx, acc *identity.Account, change consent.Change) error {
+func (b *Bridge) startErasure(tx Tx, acc *identity.Account) error {
 	if acc.Status == identity.CopyErasing || acc.Status == identity.CopyGone {
 		return nil
 	}
-	acc.Epoch = max(acc.Epoch, change.Epoch)
 	hadCopy := acc.Status != identity.CopyNone
 	acc.Status = identity.CopyErasing
 	if err := tx.PutAccount(acc); err != nil {
@@ -80,7 +83,7 @@ func (b *Bridge) hideRepo(tx Tx, acc *identity.Account, status pds.AccountStatus
 	if err != nil {
 		return err
 	}
-	err = b.Host.SetStatus(context.Background(), tx, permit, acc.DID, status)
+	err = b.Host.SetStatus(tx, permit, acc.DID, status)
 	if errors.Is(err, pds.ErrNoRepo) {
 		return nil
 	}
@@ -237,7 +240,7 @@ func (b *Bridge) eraseRepo(ctx context.Context, tx Tx, acc *identity.Account) er
 	if err != nil {
 		return err
 	}
-	if err := b.Host.DeleteRepo(ctx, tx, permit, acc.DID); err != nil && !errors.Is(err, pds.ErrNoRepo) {
+	if err := b.Host.DeleteRepo(tx, permit, acc.DID); err != nil && !errors.Is(err, pds.ErrNoRepo) {
 		return fmt.Errorf("deleting a repo: %w", err)
 	}
 	t, err := job(JobTombstone, "plc:"+string(acc.DID), SubjectJob{Subject: acc.Subject(), Step: string(acc.DID)})
@@ -383,46 +386,54 @@ func (b *Bridge) handleTombstone(ctx context.Context, j queue.Job) error {
 		}
 	}
 	return b.done(ctx, j, func(tx Tx) error {
-		if err := tx.PutSetting("plc:"+string(did), nil); err != nil {
+		if err := tx.DeletePLCOps(did); err != nil {
 			return err
 		}
+		tx.AfterCommit(func() { b.Host.ForgetKey(did) })
 		return tx.DeleteSealedKeys(string(did))
 	})
 }
 
+// tombstonePLC signs the last operation, once, and sends it.
 func (b *Bridge) tombstonePLC(ctx context.Context, s identity.Subject, did syntax.DID) error {
-	log, err := b.PLC.Log(ctx, did)
-	if err != nil || len(log) == 0 {
-		return fmt.Errorf("reading a DID's log: %w", err)
-	}
-	last, err := identity.ParseOperation(log[len(log)-1])
-	if err != nil {
-		return queue.Dead(err)
-	}
-	if last.IsTombstone() {
-		return nil
-	}
-	var body []byte
 	var permit consent.Permit
-	err = b.Store.View(ctx, func(tx Tx) error {
-		key, err := b.Keys.Key(tx, string(did), identity.PurposeRotation)
-		if err != nil {
-			return err
-		}
-		op, err := last.Tombstone(key)
-		if err != nil {
-			return err
-		}
-		if body, err = op.MarshalJSON(); err != nil {
+	var op identity.StoredOp
+	err := b.Store.Update(ctx, func(tx Tx) (err error) {
+		if op, err = b.lastOp(tx, did); err != nil {
 			return err
 		}
 		permit, err = b.Gate.Erase(ctx, tx, s)
 		return err
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("ending a DID: %w", err)
 	}
-	return b.PLC.Submit(ctx, permit, did, body)
+	return b.submitOp(ctx, permit, op)
+}
+
+// lastOp is the stored tombstone of a DID, made if there is none.
+func (b *Bridge) lastOp(tx Tx, did syntax.DID) (identity.StoredOp, error) {
+	ops, err := tx.PLCOps(did)
+	if err != nil || len(ops) == 0 {
+		return identity.StoredOp{}, errors.Join(err, queue.Drop("no_plc_operations"))
+	}
+	stored := ops[len(ops)-1]
+	last, err := identity.ParseOperation(stored.Op)
+	if err != nil || last.IsTombstone() {
+		return stored, err
+	}
+	key, err := b.Keys.Key(tx, string(did), identity.KeyRotation)
+	if err != nil {
+		return stored, err
+	}
+	end, err := last.Tombstone(key)
+	if err != nil {
+		return stored, err
+	}
+	if stored, err = end.Stored(did); err != nil {
+		return stored, err
+	}
+	return stored, tx.PutPLCOp(stored)
 }
 
 // nativeGone is the native account's own deletion: one of the ways out.
@@ -439,10 +450,10 @@ func (b *Bridge) nativeMoved(ctx context.Context, j queue.Job, in activitypub.In
 		return queue.Drop(string(translate.DropAuthorNotJoined))
 	}
 	return b.done(ctx, j, func(tx Tx) error {
-		change, err := b.Desk.Moved(tx, acc.Subject())
+		change, err := b.Desk.Move(tx, acc.Subject(), consent.Evidence{Type: consent.E2, Raw: in.Evidence})
 		if err != nil {
 			return err
 		}
-		return b.hidden(tx, acc, change)
+		return b.apply(tx, acc, change)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 
 	"footbridge/atproto/pds"
@@ -13,12 +14,13 @@ import (
 )
 
 // blobSet holds prepared media by CID until the commit that refers to it.
-type blobSet map[string]pds.Prepared
+type blobSet map[string]pds.Blob
 
-// Limits of what is fetched; the lexicons' own limits are applied by pds.Prepare.
+// Limits of what is fetched, in bytes; the lexicons' own limits are applied when it is prepared.
 const (
 	maxMediaFetch = 40 << 20
-	maxVideoFetch = 100 << 20
+	// MaxVideoFetch is app.bsky.embed.video's limit of a video.
+	MaxVideoFetch = 100_000_000
 )
 
 // resolveMedia fetches and prepares the files of a post. A file that cannot be had is left out; the conversion names the
@@ -43,12 +45,12 @@ func (b *Bridge) addMedia(ctx context.Context, ref translate.MediaRef, c *transl
 	}
 	raw, err := b.fetchMedia(ctx, ref)
 	if err != nil {
-		b.Log.LogAttrs(ctx, levelDebug, "media not fetched", errAttr(err))
+		b.Log.LogAttrs(ctx, slog.LevelDebug, "media not fetched", slog.Any("error", err))
 		return
 	}
 	prepared, err := pds.PrepareMedia(raw, ref.Kind)
 	if err != nil {
-		b.Log.LogAttrs(ctx, levelDebug, "media not usable", errAttr(err))
+		b.Log.LogAttrs(ctx, slog.LevelDebug, "media not usable", slog.Any("error", err))
 		return
 	}
 	blobs[prepared.CID] = prepared
@@ -58,7 +60,7 @@ func (b *Bridge) addMedia(ctx context.Context, ref translate.MediaRef, c *transl
 func (b *Bridge) fetchMedia(ctx context.Context, ref translate.MediaRef) ([]byte, error) {
 	limit := int64(maxMediaFetch)
 	if ref.Kind == "video" {
-		limit = maxVideoFetch
+		limit = MaxVideoFetch
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ref.URL, nil)
 	if err != nil {
@@ -87,7 +89,7 @@ func (b *Bridge) storeBlobs(ctx context.Context, tx Tx, permit consent.Permit, a
 			if !have {
 				continue // kept already, from an earlier write
 			}
-			if err := b.Host.PutBlob(ctx, tx, permit, acc.DID, p); err != nil {
+			if err := b.Host.PutBlob(tx, permit, acc.DID, p); err != nil {
 				return fmt.Errorf("keeping media: %w", err)
 			}
 		}

@@ -43,6 +43,10 @@ type Object struct {
 type ObjectTx interface {
 	// Seen records an id and reports whether it is new.
 	Seen(id string) (fresh bool, err error)
+	// SweepSeen forgets what was seen before t.
+	SweepSeen(t time.Time) error
+	// AccountByURL finds an account by its page for people; ErrNotFound if there is none.
+	AccountByURL(url string) (*identity.Account, error)
 	// ObjectsByAPID gives all parts in order; empty if none.
 	ObjectsByAPID(apid string) ([]Object, error)
 	// ObjectByURI returns ErrNoObject if there is none.

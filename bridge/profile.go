@@ -54,7 +54,7 @@ func (b *Bridge) refreshRepo(ctx context.Context, j queue.Job, acc *identity.Acc
 	if err != nil {
 		return err
 	}
-	if stop, err := b.heedSignals(ctx, j, acc, consent.ActorSignals(remote.Raw)); stop || err != nil {
+	if stop, err := b.heedSignals(ctx, acc, b.signals().ActorSignals(remote.Raw)); stop || err != nil {
 		return err
 	}
 	record, losses, blobs, err := b.profileRecord(ctx, acc, remote)
@@ -73,12 +73,17 @@ func (b *Bridge) refreshRepo(ctx context.Context, j queue.Job, acc *identity.Acc
 	}))
 }
 
-// heedSignals leaves at once when a profile now says no (`#nobridge` and its kin): one of the ways out (R13).
-func (b *Bridge) heedSignals(ctx context.Context, j queue.Job, acc *identity.Account, s consent.Signals) (stop bool, err error) {
-	if !s.Denies() {
-		return false, b.Store.Update(ctx, func(tx Tx) error { return b.Desk.Heed(tx, acc.Subject(), s) })
-	}
-	return true, b.leave(ctx, j, acc.Subject(), "signal")
+// heedSignals takes what the profile now says about bridging; `#nobridge` and its kin are one of the ways out (R13).
+func (b *Bridge) heedSignals(ctx context.Context, acc *identity.Account, s consent.Signals) (stop bool, err error) {
+	err = b.Store.Update(ctx, func(tx Tx) error {
+		change, err := b.Desk.Observe(tx, acc.Subject(), s, consent.Evidence{})
+		if err != nil {
+			return err
+		}
+		stop = change.State != consent.Granted
+		return b.apply(tx, acc, change)
+	})
+	return stop, err
 }
 
 // profileRecord converts an actor document with its pictures.
@@ -135,19 +140,27 @@ func (b *Bridge) sendUpdate(tx Tx, acc *identity.Account, doc map[string]any, ve
 		scope: consent.ScopeProfile, subject: acc.Subject(), epoch: acc.Epoch, inboxes: set.list})
 }
 
-// actorDocument converts the profile record of an AT native; somebody without one gets a plain actor.
-func (b *Bridge) actorDocument(ctx context.Context, acc *identity.Account) (map[string]any, []translate.Loss, error) {
-	profile := json.RawMessage(`{"$type":"app.bsky.actor.profile"}`)
-	uri, err := syntax.ParseATURI(profileURI(acc.DID))
+// profileOf is the profile record of an AT native; somebody without one has an empty profile.
+func (b *Bridge) profileOf(ctx context.Context, did syntax.DID) (json.RawMessage, error) {
+	uri, err := syntax.ParseATURI(profileURI(did))
 	if err != nil {
-		return nil, nil, queue.Dead(err)
+		return nil, queue.Dead(err)
 	}
 	rec, err := b.Reader.GetRecord(ctx, uri)
 	switch {
 	case err == nil:
-		profile = rec.Value
-	case !errors.Is(err, atproto.ErrNotFound):
-		return nil, nil, fmt.Errorf("fetching a profile: %w", err)
+		return rec.Value, nil
+	case errors.Is(err, atproto.ErrNotFound):
+		return json.RawMessage(`{"$type":"app.bsky.actor.profile"}`), nil
+	}
+	return nil, fmt.Errorf("fetching a profile: %w", err)
+}
+
+// actorDocument converts the profile record of an AT native.
+func (b *Bridge) actorDocument(ctx context.Context, acc *identity.Account) (map[string]any, []translate.Loss, error) {
+	profile, err := b.profileOf(ctx, acc.DID)
+	if err != nil {
+		return nil, nil, err
 	}
 	c, _, err := b.resolve(ctx, queue.Job{Created: b.Now()}, acc, translate.Refs{})
 	if err != nil {
@@ -175,11 +188,11 @@ func (b *Bridge) handleAccount(ctx context.Context, j queue.Job) error {
 	}
 	switch {
 	case p.Event.Active:
-		return b.unhide(ctx, j, acc)
+		return b.done(ctx, j, func(tx Tx) error { return b.show(tx, acc) })
 	case p.Event.Status == "deleted":
 		return b.nativeGone(ctx, j, acc)
 	default: // deactivated, suspended, taken down: hidden as long as the original is
-		return b.hide(ctx, j, acc, "native_"+p.Event.Status)
+		return b.done(ctx, j, func(tx Tx) error { return b.hide(tx, acc) })
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/bluesky-social/indigo/atproto/atcrypto"
 	"github.com/bluesky-social/indigo/atproto/syntax"
 
 	"footbridge/activitypub"
@@ -19,13 +20,10 @@ import (
 
 // granted turns an informed yes into the work of making the copy.
 func (b *Bridge) granted(tx Tx, acc *identity.Account, change consent.Change) error {
-	acc.Epoch++
 	if change.Incarnation > acc.Incarnation {
 		acc.Incarnation, acc.DID = change.Incarnation, keepNative(acc)
 	}
-	if acc.Status != identity.CopyActive {
-		acc.Status = identity.CopyProvisioning
-	}
+	acc.Status = identity.CopyProvisioning
 	if acc.Native == identity.ATProto {
 		acc.Actor = identity.ActorID(translate.ActorID(b.Settings.Domain, string(acc.DID), acc.Incarnation))
 		acc.Acct = string(acc.Handle) + "@" + b.Settings.Domain
@@ -140,48 +138,70 @@ func splitAcct(acct string) (user, host string) {
 
 // newDID makes the keys and the signed genesis operation of one of our repos.
 func (b *Bridge) newDID(tx Tx, handle syntax.Handle) (syntax.DID, error) {
-	did, op, signing, rotation, err := identity.GenerateDID(handle, b.Settings.BaseURL)
+	signing, err := atcrypto.GeneratePrivateKeyK256()
+	if err != nil {
+		return "", fmt.Errorf("making a repo key: %w", err)
+	}
+	rotation, err := atcrypto.GeneratePrivateKeyK256()
+	if err != nil {
+		return "", fmt.Errorf("making a rotation key: %w", err)
+	}
+	public, err := signing.PublicKey()
+	if err != nil {
+		return "", fmt.Errorf("reading a repo key: %w", err)
+	}
+	did, op, err := identity.NewGenesis(identity.GenesisInput{Signing: public, Rotation: rotation, Handle: handle, PDS: b.Settings.BaseURL})
 	if err != nil {
 		return "", fmt.Errorf("making a DID: %w", err)
 	}
-	if err := b.Keys.PutKey(tx, string(did), identity.PurposeSigning, signing); err != nil {
-		return "", err
-	}
-	if err := b.Keys.PutKey(tx, string(did), identity.PurposeRotation, rotation); err != nil {
-		return "", err
-	}
-	body, err := op.MarshalJSON()
+	stored, err := op.Stored(did)
 	if err != nil {
 		return "", err
 	}
-	return did, tx.PutSetting("plc:"+string(did), body)
+	return did, errors.Join(
+		b.Keys.PutKey(tx, string(did), identity.KeyRepo, signing),
+		b.Keys.PutKey(tx, string(did), identity.KeyRotation, rotation),
+		tx.PutPLCOp(stored))
 }
 
-// submitPLC sends the stored operation of a DID, if it has not been taken yet.
+// submitPLC sends the operations of a DID that the directory has not taken yet, in their order.
 func (b *Bridge) submitPLC(ctx context.Context, s identity.Subject, did syntax.DID) error {
 	if b.Settings.Offline {
 		return nil
 	}
-	var op json.RawMessage
+	var ops []identity.StoredOp
 	var permit consent.Permit
 	err := b.Store.View(ctx, func(tx Tx) (err error) {
-		if op, err = tx.Setting("plc:" + string(did)); err != nil {
+		if ops, err = tx.PLCOps(did); err != nil {
 			return err
 		}
 		permit, err = b.plcPermit(ctx, tx, s)
 		return err
 	})
-	if err != nil || op == nil {
+	if err != nil {
 		return err
 	}
-	if err := b.PLC.Submit(ctx, permit, did, op); err != nil {
-		return fmt.Errorf("registering a DID: %w", err)
+	for _, op := range ops {
+		if err := b.submitOp(ctx, permit, op); err != nil {
+			return err
+		}
 	}
-	return b.Store.Update(ctx, func(tx Tx) error { return tx.PutSetting("plc:"+string(did), nil) })
+	return nil
+}
+
+func (b *Bridge) submitOp(ctx context.Context, permit consent.Permit, op identity.StoredOp) error {
+	if op.Sent {
+		return nil
+	}
+	if err := b.PLC.Submit(ctx, permit, op.DID, op.Op); err != nil {
+		return fmt.Errorf("sending a PLC operation: %w", err)
+	}
+	op.Sent = true
+	return b.Store.Update(ctx, func(tx Tx) error { return tx.PutPLCOp(op) })
 }
 
 func (b *Bridge) plcPermit(ctx context.Context, tx Tx, s identity.Subject) (consent.Permit, error) {
-	if s == "" {
+	if s == b.botSubject() {
 		return b.Gate.Service(ctx, tx, s, consent.PurposeInstance)
 	}
 	return b.Gate.Publish(ctx, tx, s, consent.ScopeProfile)
@@ -198,7 +218,7 @@ func (b *Bridge) openRepo(ctx context.Context, tx Tx, acc *identity.Account, rec
 	if err != nil {
 		return err
 	}
-	if err := b.Host.CreateRepo(ctx, tx, permit, acc.DID, acc.Handle); err != nil {
+	if _, err := b.Host.CreateRepo(tx, permit, acc.DID, acc.Handle, nil); err != nil {
 		return fmt.Errorf("creating a repo: %w", err)
 	}
 	if err := b.putProfile(ctx, tx, permit, acc, record, blobs); err != nil {
@@ -318,14 +338,6 @@ func (b *Bridge) handleCrawl(ctx context.Context, j queue.Job) error {
 	return b.Reader.RequestCrawl(ctx, relay, b.Settings.Domain)
 }
 
-func (b *Bridge) handlePLC(ctx context.Context, j queue.Job) error {
-	p, err := decode[SubjectJob](j)
-	if err != nil {
-		return err
-	}
-	return b.submitPLC(ctx, p.Subject, syntax.DID(p.Step))
-}
-
 // provisionActor gives a person of the ATmosphere an actor: its document, key and address.
 func (b *Bridge) provisionActor(ctx context.Context, j queue.Job, acc *identity.Account) error {
 	id, err := b.Resolver.ResolveDID(ctx, acc.DID)
@@ -371,9 +383,8 @@ func (b *Bridge) openActor(ctx context.Context, tx Tx, acc *identity.Account, do
 
 // deniedIsDrop makes the gate's no the end of a job.
 func deniedIsDrop(err error) error {
-	var denied *consent.Denied
-	if errors.As(err, &denied) {
-		return queue.Drop(string(denied.Reason))
+	if errors.Is(err, consent.ErrDenied) {
+		return queue.Drop(string(consent.ReasonOf(err)))
 	}
 	return err
 }
