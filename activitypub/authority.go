@@ -19,16 +19,20 @@ type Authority struct {
 	Owner func(ctx context.Context, objectID string) (owner identity.ActorID, ok bool)
 }
 
-// MayMutate reports whether signer may create, change or delete the object: it is the signer itself, or of the same
-// origin (scheme, host, port) and not known to be another's (FEP-fe34).
+// MayMutate reports whether signer may speak for an object as far as their ids tell: it is the signer itself, or of the
+// same origin (scheme, host, port; FEP-fe34). Whoever knows the object's owner must ask Authority.MayMutate.
+func MayMutate(signer identity.ActorID, objectID string) bool {
+	o := originOf(objectID)
+	return objectID == string(signer) || o != "" && o == originOf(string(signer))
+}
+
+// MayMutate reports whether signer may create, change or delete the object: their ids agree, and the object is not known
+// to be another's.
 func (a Authority) MayMutate(ctx context.Context, signer identity.ActorID, objectID string) bool {
-	if objectID == string(signer) {
-		return true
-	}
-	if o := originOf(objectID); o == "" || o != originOf(string(signer)) {
+	if !MayMutate(signer, objectID) {
 		return false
 	}
-	if a.Owner == nil {
+	if a.Owner == nil || objectID == string(signer) {
 		return true
 	}
 	owner, known := a.Owner(ctx, objectID)

@@ -3,6 +3,7 @@ package activitypub
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -53,6 +54,9 @@ func (r received) one(name string) (string, bool) {
 		return r.host, r.host != ""
 	}
 	v := r.header.Values(name)
+	if len(v) == 0 && strings.EqualFold(name, "content-length") && r.method != http.MethodGet {
+		return strconv.Itoa(len(r.body)), true // the server's HTTP library may keep it elsewhere
+	}
 	if len(v) != 1 {
 		return "", false
 	}
