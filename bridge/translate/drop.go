@@ -40,6 +40,7 @@ const (
 	DropStale         DropReason = "stale"
 	DropEmpty         DropReason = "empty"
 	DropMalformed     DropReason = "malformed"
+	DropMoved         DropReason = "account_moved"
 )
 
 // dropTexts says each reason in plain words, for documents and pages.
@@ -72,6 +73,7 @@ var dropTexts = map[DropReason]string{
 	DropStale:           "a newer version has been bridged already",
 	DropEmpty:           "nothing would be left to show",
 	DropMalformed:       "it lacks what every document of its type has",
+	DropMoved:           "the account has moved; its owner is asked again under the new address",
 }
 
 // Text is the reason in plain words.

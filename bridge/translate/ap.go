@@ -1,0 +1,423 @@
+package translate
+
+import (
+	"encoding/json"
+	"fmt"
+	"sort"
+
+	"footbridge/activitypub/as2"
+)
+
+// FromActivity says what becomes of an AS2 activity (or bare object) that was verified to come from its actor. The
+// error is for input that is no AS2 document; everything else that is not bridged is dropped with a reason.
+func FromActivity(raw json.RawMessage, c *Context) (ATResult, error) {
+	doc, err := as2.Parse(raw)
+	if err != nil {
+		return ATResult{}, fmt.Errorf("reading activity: %w", err)
+	}
+	j := newAPJob(doc, c)
+	j.dispatch()
+	return j.result(), nil
+}
+
+// ActivityRefs lists what has to be looked up before FromActivity. It walks the same paths with nothing known, so
+// whatever a conversion may ask for is in the list.
+func ActivityRefs(raw json.RawMessage, domain string) (Refs, error) {
+	doc, err := as2.Parse(raw)
+	if err != nil {
+		return Refs{}, fmt.Errorf("reading activity: %w", err)
+	}
+	j := newAPJob(doc, &Context{Domain: domain})
+	j.refs = &Refs{}
+	j.seen = map[string]bool{}
+	j.dispatch()
+	return *j.refs, nil
+}
+
+// apJob is one conversion from the fediverse.
+type apJob struct {
+	c   *Context
+	doc *as2.Value // the activity, or the bare object
+	obj *as2.Value // the object that becomes a record
+	// actorID and actor are who acts; base is the address against which relative links are read.
+	actorID string
+	actor   Actor
+	base    string
+	lines   *apLines
+
+	mentions []apMention
+	hashtags *apHashtags
+	links    []apLink
+	quoted   string          // what is quoted, as the document names it
+	shown    map[string]bool // addresses of media that are attachments
+	pictures []apMedia       // pictures that stand in the text
+	// noPictures leaves pictures in the text where they are.
+	noPictures bool
+
+	out   ATResult
+	index *apPeople
+
+	refs *Refs // set when only collecting
+	seen map[string]bool
+}
+
+func newAPJob(doc *as2.Value, c *Context) *apJob {
+	return &apJob{c: c, doc: doc, lines: apLinesIn(c.Options.Language)}
+}
+
+func (j *apJob) collecting() bool { return j.refs != nil }
+
+// drop ends a conversion without a result. While collecting it does nothing, so that the walk goes on.
+func (j *apJob) drop(r DropReason) {
+	if !j.collecting() && j.out.Dropped == None {
+		j.out.Dropped = r
+	}
+}
+
+const maxLosses = 32
+
+// lose names a loss once.
+func (j *apJob) lose(k LossKind, detail string) {
+	if len(j.out.Losses) >= maxLosses {
+		return
+	}
+	detail = shortDetail(detail)
+	for _, l := range j.out.Losses {
+		if l.Kind == k && l.Detail == detail {
+			return
+		}
+	}
+	j.out.Losses = append(j.out.Losses, Loss{k, detail})
+}
+
+func (j *apJob) result() ATResult {
+	out := j.out
+	if out.Dropped != None {
+		out = ATResult{Dropped: out.Dropped, Losses: out.Losses}
+	} else if len(out.Writes)+len(out.Reports)+len(out.DMs) == 0 && out.Account == "" {
+		out.Dropped = DropEmpty
+	}
+	if out.Writes == nil {
+		out.Writes = []Write{}
+	}
+	if out.Reports == nil {
+		out.Reports = []map[string]any{}
+	}
+	if out.DMs == nil {
+		out.DMs = []DM{}
+	}
+	return out
+}
+
+// dispatch decides by type. A document may have several; the first that is known counts.
+func (j *apJob) dispatch() {
+	types := j.doc.Get("type").List()
+	for i := range types {
+		if h := apHandler(types[i].Name()); h != nil {
+			h(j)
+			return
+		}
+	}
+	j.unknown()
+}
+
+// apHandler is the table of types.
+func apHandler(t string) func(*apJob) {
+	switch t {
+	case "Create":
+		return (*apJob).create
+	case "Update":
+		return (*apJob).update
+	case "Delete", "Remove", "Add", "Move", "Undo":
+		return map[string]func(*apJob){"Delete": (*apJob).remove, "Remove": (*apJob).unpin, "Add": (*apJob).pin,
+			"Move": (*apJob).move, "Undo": (*apJob).undo}[t]
+	case "Tombstone":
+		return (*apJob).tombstone
+	case "Like", "EmojiReact", "EmojiReaction":
+		return (*apJob).like
+	case "Announce":
+		return (*apJob).announce
+	case "Follow":
+		return (*apJob).follow
+	case "Block":
+		return (*apJob).block
+	case "Flag":
+		return (*apJob).flag
+	case "Accept", "Reject", "TentativeAccept", "TentativeReject", "QuoteRequest", "LikeRequest", "ReplyRequest", "AnnounceRequest",
+		"FeatureRequest", "QuoteAuthorization", "LikeAuthorization", "ReplyAuthorization", "AnnounceAuthorization", "LikeApproval",
+		"ReplyApproval", "AnnounceApproval":
+		return func(j *apJob) { j.drop(DropHandshake) }
+	case "ChatMessage":
+		return func(j *apJob) { j.drop(DropMessage) }
+	case "Story":
+		return func(j *apJob) { j.drop(DropStory) }
+	case "Person", "Service", "Group", "Organization", "Application":
+		return (*apJob).bareActor
+	}
+	if isPostType(t) {
+		return (*apJob).bareObject
+	}
+	return nil
+}
+
+// isPostType knows the types of objects that become posts.
+func isPostType(t string) bool {
+	switch t {
+	case "Note", "Article", "Page", "Question", "Video", "Audio", "Image", "Event", "Document",
+		"Review", "Comment", "Quotation", "Rating", "Album", "Track", "Podcast", "PodcastEpisode", "Recipe":
+		return true
+	}
+	return false
+}
+
+// unknown names what a type is that has no rule. The vocabulary knows the kinds of activity that have no counterpart.
+func (j *apJob) unknown() {
+	if j.collecting() {
+		return
+	}
+	view, err := as2.Typed(j.doc)
+	switch {
+	case err == nil && view.IsActivity():
+		j.drop(DropNoCounterpart)
+	default:
+		j.drop(DropUnsupportedType)
+	}
+}
+
+// act finds who acts and whether they joined. It reports whether the conversion goes on.
+func (j *apJob) act(id string) bool {
+	j.actorID = id
+	if id == "" {
+		j.drop(DropMalformed)
+		return j.collecting()
+	}
+	if _, own := ParseOwnID(j.c.Domain, id); own {
+		j.drop(DropLoop)
+		return false
+	}
+	a, ok := j.person(id)
+	switch {
+	case !ok:
+		j.drop(DropAuthorNotJoined)
+		return j.collecting()
+	case a.Native == "at":
+		j.drop(DropLoop)
+		return false
+	}
+	j.actor = a
+	return true
+}
+
+// create turns the object of a Create into a record.
+func (j *apJob) create() {
+	j.obj = j.object()
+	if j.obj.Type() == "ChatMessage" {
+		j.drop(DropMessage)
+		return
+	}
+	if !j.act(j.doc.RefOf("actor")) {
+		return
+	}
+	j.make("create")
+}
+
+// object is the embedded object, or the one that was fetched if only its id stands there.
+func (j *apJob) object() *as2.Value {
+	o := j.doc.Get("object").First()
+	if o.IsObject() {
+		return o
+	}
+	id := o.Ref()
+	if id == "" {
+		return nil
+	}
+	j.want(refObjects, id)
+	if raw, ok := j.c.APObjects[id]; ok {
+		if v, err := as2.Parse(raw); err == nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// bareObject is an object that arrived without an activity; it counts as created by whom it is attributed to.
+func (j *apJob) bareObject() {
+	j.obj = j.doc
+	for _, id := range append(j.doc.Refs("attributedTo"), j.doc.RefOf("actor")) {
+		if id == "" {
+			continue
+		}
+		if _, ok := j.person(id); ok || j.collecting() {
+			j.act(id)
+			j.make("create")
+			return
+		}
+	}
+	if ids := j.doc.Refs("attributedTo"); len(ids) > 0 {
+		j.act(ids[0])
+		return
+	}
+	j.drop(DropMalformed)
+}
+
+// update replaces a profile or a post that was bridged.
+func (j *apJob) update() {
+	j.obj = j.object()
+	actor := j.doc.RefOf("actor")
+	if isActorType(j.obj) {
+		if j.obj.ID() != actor && !j.collecting() {
+			j.drop(DropNotOwner)
+			return
+		}
+		if j.act(actor) {
+			j.profile("update")
+		}
+		return
+	}
+	if j.act(actor) {
+		j.make("update")
+	}
+}
+
+func isActorType(o *as2.Value) bool {
+	return o.Is("Person", "Service", "Group", "Organization", "Application")
+}
+
+func (j *apJob) bareActor() {
+	j.obj = j.doc
+	if j.act(j.doc.ID()) {
+		j.profile("update")
+	}
+}
+
+// make converts the object if its actor owns it.
+func (j *apJob) make(action string) {
+	switch {
+	case !j.obj.IsObject():
+		j.drop(DropMalformed)
+	case isActorType(j.obj):
+		if j.obj.ID() != j.actorID {
+			j.drop(DropNotOwner)
+		} else {
+			j.profile(action)
+		}
+	case j.obj.Is("ChatMessage"):
+		j.drop(DropMessage)
+	case j.obj.Is("Story"):
+		j.drop(DropStory)
+	case j.obj.Is("Tombstone"):
+		j.deleteObject(j.obj.ID())
+	case isAPActivity(j.obj):
+		j.drop(DropGroupRelay)
+	case !j.owns(j.obj) && !j.collecting():
+		j.drop(DropNotOwner)
+	default:
+		j.post(action)
+	}
+}
+
+func isAPActivity(o *as2.Value) bool {
+	t := o.Type()
+	return apHandler(t) != nil && !isPostType(t) && !isActorType(o) && t != "Tombstone"
+}
+
+// owns tells whether the actor may make or change an object: it is attributed to them and lives where they live.
+func (j *apJob) owns(o *as2.Value) bool {
+	id := o.ID()
+	if _, own := ParseOwnID(j.c.Domain, id); own {
+		return false
+	}
+	if hostOf(id) != "" && hostOf(id) != hostOf(j.actorID) {
+		return false
+	}
+	by := append(o.Refs("attributedTo"), o.Refs("actor")...)
+	for _, a := range by {
+		if a == j.actorID {
+			return true
+		}
+	}
+	return len(by) == 0
+}
+
+// person looks somebody up by actor id, by own id or by DID.
+func (j *apJob) person(id string) (Actor, bool) {
+	j.want(refActors, id)
+	if a, ok := j.c.Actors[id]; ok {
+		return a, true
+	}
+	return Actor{}, false
+}
+
+// strongRef finds the record that stands for an AP object: by id, by own id, or by its page on bsky.app.
+func (j *apJob) strongRef(id string) (StrongRef, bool) {
+	if id == "" {
+		return StrongRef{}, false
+	}
+	j.want(refObjects, id)
+	if r, ok := j.c.Objects[id]; ok && r.URI != "" && r.CID != "" {
+		return r, true
+	}
+	uri := ""
+	if own, ok := ParseOwnID(j.c.Domain, id); ok && own.Activity == "" && own.Part == "" {
+		uri = own.URI()
+	} else {
+		uri = j.pageURI(id)
+	}
+	if uri == "" {
+		return StrongRef{}, false
+	}
+	j.want(refURIs, uri)
+	if r, ok := j.objectByURI(uri); ok {
+		return r, true
+	}
+	did, _, _, _ := SplitURI(uri)
+	if r, ok := j.c.Records[uri]; ok && r.CID != "" && j.joinedDID(did) {
+		return StrongRef{uri, r.CID}, true
+	}
+	return StrongRef{}, false
+}
+
+func (j *apJob) objectByURI(uri string) (StrongRef, bool) {
+	if own, ok := j.c.Objects[ObjectID(j.c.Domain, uri, 1)]; ok && own.URI == uri {
+		return own, true
+	}
+	var ids []string
+	for id, r := range j.c.Objects {
+		if r.URI == uri && r.CID != "" {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return StrongRef{}, false
+	}
+	sort.Strings(ids)
+	return j.c.Objects[ids[0]], true
+}
+
+// refKind is a list of Refs.
+type refKind uint8
+
+const (
+	refActors refKind = iota
+	refDIDs
+	refHandles
+	refObjects
+	refURIs
+	refParents
+	refLinks
+)
+
+// want notes a look-up once, while collecting.
+func (j *apJob) want(k refKind, id string) {
+	if j.refs == nil || id == "" || len(j.seen) > 4096 {
+		return
+	}
+	key := string(rune('0'+k)) + id
+	if j.seen[key] {
+		return
+	}
+	j.seen[key] = true
+	r := j.refs
+	list := [...]*[]string{&r.Actors, &r.DIDs, &r.Handles, &r.Objects, &r.URIs, &r.Parents, &r.Links}[k]
+	*list = append(*list, id)
+}
