@@ -216,6 +216,9 @@ func additional(purpose, row string) []byte {
 	return []byte(purpose + "\x00" + row)
 }
 
+// SigningKey is a K-256 private key.
+type SigningKey = atcrypto.PrivateKeyK256
+
 // The purposes of sealed keys.
 const (
 	KeyRepo     = "repo"     // signs commits and service auth of the copy

@@ -170,8 +170,10 @@ func (t *tree) split(l link, key string, height int) (left, right link, err erro
 	}
 	switch {
 	case i == len(n.keys) && kr.isNil():
+		n.kids[i] = kl // unchanged, but in memory now
 		return l, link{}, nil
 	case i == 0 && kl.isNil():
+		n.kids[i] = kr
 		return link{}, l, nil
 	}
 	ln := &node{height: height, keys: slices.Clone(n.keys[:i]), vals: slices.Clone(n.vals[:i]), kids: append(slices.Clone(n.kids[:i]), kl)}
