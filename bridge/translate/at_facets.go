@@ -39,7 +39,11 @@ func (l *tagList) add(key string, tag map[string]any) bool {
 
 // mention adds a Mention; name is @user@host, without which Mastodon does not resolve it.
 func (l *tagList) mention(id string, a Actor) bool {
-	return l.add("@"+id, map[string]any{"type": "Mention", "href": id, "name": "@" + a.Acct})
+	name := a.Acct
+	if name == "" {
+		name = a.Handle
+	}
+	return l.add("@"+id, map[string]any{"type": "Mention", "href": id, "name": "@" + name})
 }
 
 // hashtag adds a Hashtag.
@@ -232,10 +236,10 @@ func (j *atJob) webLink(uri string) (string, bool) {
 var linkSchemes = []string{"http", "https", "mailto", "gemini", "gopher", "magnet", "xmpp", "ipfs", "ipns", "dat", "dweb", "ssb"}
 
 // safeURL checks that s is an absolute URL of a scheme that may be opened from a post. The URL stays byte for byte what
-// it was, but for spaces, which an href cannot hold.
+// it was (quotes and brackets are escaped where it is written), but for spaces, which an href cannot hold.
 func safeURL(s string) (string, bool) {
 	s = strings.Trim(s, " ")
-	if len(s) > 8192 || hasControls(s) || strings.ContainsAny(s, "\r\n\t\"<>\\`") {
+	if len(s) > 8192 || hasControls(s) || strings.ContainsAny(s, "\r\n\t") {
 		return "", false
 	}
 	scheme, rest, found := strings.Cut(s, ":")

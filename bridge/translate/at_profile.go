@@ -205,15 +205,19 @@ func addressLength(text string) int {
 	if end < 0 {
 		end = len(text)
 	}
+	round := strings.Count(text[:end], ")") - strings.Count(text[:end], "(")
+	square := strings.Count(text[:end], "]") - strings.Count(text[:end], "[")
 	for end > 0 {
 		switch last := text[end-1]; {
-		case strings.IndexByte(".,;:!?'*", last) >= 0,
-			last == ')' && !strings.Contains(text[:end], "("),
-			last == ']' && !strings.Contains(text[:end], "["):
-			end--
-			continue
+		case strings.IndexByte(".,;:!?'*", last) >= 0:
+		case last == ')' && round > 0:
+			round--
+		case last == ']' && square > 0:
+			square--
+		default:
+			return end
 		}
-		break
+		end--
 	}
 	return end
 }
