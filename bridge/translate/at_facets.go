@@ -288,20 +288,30 @@ func (j *atJob) typedHandles(text string) []span {
 		return nil
 	}
 	var out []span
-	for at := strings.IndexByte(text, '@'); at >= 0 && at < len(text); {
-		handle := handleAt(text, at)
-		if did, known := j.c.Handles[strings.ToLower(handle)]; known && handle != "" && !j.joinedDID(did) {
-			name, _, _ := strings.Cut(handle, ".")
-			j.lose(LossMentionNotJoined, "@"+name)
-			out = append(out, span{start: at, end: at + 1 + len(handle), kind: spanBare, text: "@" + name})
+	eachHandle(text, func(at int, handle string) {
+		did, known := j.c.Handles[strings.ToLower(handle)]
+		if !known || j.joinedDID(did) {
+			return
+		}
+		name, _, _ := strings.Cut(handle, ".")
+		j.lose(LossMentionNotJoined, "@"+name)
+		out = append(out, span{start: at, end: at + 1 + len(handle), kind: spanBare, text: "@" + name})
+	})
+	return out
+}
+
+// eachHandle finds what is typed as @name.domain.
+func eachHandle(text string, found func(at int, handle string)) {
+	for at := strings.IndexByte(text, '@'); at >= 0; {
+		if handle := handleAt(text, at); handle != "" {
+			found(at, handle)
 		}
 		next := strings.IndexByte(text[at+1:], '@')
 		if next < 0 {
-			break
+			return
 		}
 		at += 1 + next
 	}
-	return out
 }
 
 func (j *atJob) joinedDID(did string) bool {
@@ -311,6 +321,9 @@ func (j *atJob) joinedDID(did string) bool {
 
 // handleAt reads a handle that is typed after the @ at byte i, empty if there is none or the @ is inside a word.
 func handleAt(text string, i int) string {
+	if i+1 == len(text) || !isSegment(text[i+1:i+2]) {
+		return ""
+	}
 	if before, _ := utf8.DecodeLastRuneInString(text[:i]); i > 0 && (unicode.IsLetter(before) || unicode.IsDigit(before) || before == '/') {
 		return ""
 	}
@@ -319,7 +332,7 @@ func handleAt(text string, i int) string {
 		end++
 	}
 	handle := text[i+1 : end]
-	if !strings.Contains(handle, ".") || strings.HasPrefix(handle, ".") {
+	if !strings.Contains(handle, ".") {
 		return ""
 	}
 	return handle

@@ -231,17 +231,12 @@ func (j *atJob) isForeignPage(href string) bool {
 // typedMentions finds the handles of people who joined, typed as @name.domain.
 func (j *atJob) typedMentions(text string) []span {
 	var out []span
-	for at := strings.IndexByte(text, '@'); at >= 0; {
-		handle := handleAt(text, at)
-		if id, a, ok := j.actor(j.c.Handles[strings.ToLower(handle)]); ok && handle != "" {
+	eachHandle(text, func(at int, handle string) {
+		did, known := j.c.Handles[strings.ToLower(handle)]
+		if id, a, ok := j.actor(did); known && ok {
 			out = append(out, span{start: at, end: at + 1 + len(handle), kind: spanMention, href: pageOf(id, a)})
 		}
-		next := strings.IndexByte(text[at+1:], '@')
-		if next < 0 {
-			break
-		}
-		at += 1 + next
-	}
+	})
 	return out
 }
 

@@ -137,12 +137,5 @@ func (r *refCollector) handle(s string) {
 
 // handles notes handles that are typed in a text.
 func (r *refCollector) handles(text string) {
-	for at := strings.IndexByte(text, '@'); at >= 0; {
-		r.handle(handleAt(text, at))
-		next := strings.IndexByte(text[at+1:], '@')
-		if next < 0 {
-			return
-		}
-		at += 1 + next
-	}
+	eachHandle(text, func(_ int, handle string) { r.handle(handle) })
 }
