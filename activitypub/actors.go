@@ -49,7 +49,7 @@ func ParseActor(raw []byte) (*RemoteActor, error) {
 		return nil, err
 	}
 	id, err := identity.ParseActorID(doc.id())
-	if err != nil || !isActorType(doc.typ()) {
+	if err != nil || !doc.isActor() {
 		return nil, fmt.Errorf("%w: not an actor", ErrDocument)
 	}
 	r := &RemoteActor{ID: id, Raw: raw, Inbox: idOf(doc["inbox"])}

@@ -42,8 +42,11 @@ func (a Authority) MayMutate(ctx context.Context, signer identity.ActorID, objec
 // vet checks an activity of signer and returns what may be believed of it: raw itself, or a copy in which embedded
 // objects that nobody vouches for are reduced to their ids.
 func (a Authority) vet(ctx context.Context, doc document, raw json.RawMessage, signer identity.ActorID) (json.RawMessage, error) {
-	if err := checkContexts(doc, 0); err != nil {
+	if err := checkContexts(doc); err != nil {
 		return nil, err
+	}
+	if len(doc.types()) > 1 {
+		return nil, fmt.Errorf("%w: an activity of several types", ErrDocument)
 	}
 	if id := doc.id(); id != "" && originOf(id) != originOf(string(signer)) {
 		return nil, fmt.Errorf("%w: the activity's id is of another origin", ErrAuthority)
@@ -92,21 +95,20 @@ func (a Authority) vetObject(ctx context.Context, obj document, signer identity.
 	if !a.MayMutate(ctx, signer, obj.id()) {
 		return fmt.Errorf("%w: the object is another's", ErrAuthority)
 	}
-	if isActorType(obj.typ()) {
+	if obj.isActor() {
 		if obj.id() != string(signer) {
 			return fmt.Errorf("%w: another actor", ErrAuthority)
 		}
 		return nil
 	}
-	owners := append(ids(obj["attributedTo"]), ids(obj["actor"])...)
-	mine := false
-	for _, o := range owners {
+	// Of several authors (PeerTube: a person and a channel) the first counts, and all must be of one origin.
+	authors := append(ids(obj["attributedTo"]), ids(obj["actor"])...)
+	for _, o := range authors {
 		if originOf(o) != originOf(string(signer)) {
 			return fmt.Errorf("%w: attributed to another origin", ErrAuthority)
 		}
-		mine = mine || o == string(signer)
 	}
-	if actor := idOf(obj["actor"]); !mine || actor != "" && actor != string(signer) {
+	if len(authors) == 0 || authors[0] != string(signer) || obj["actor"] != nil && idOf(obj["actor"]) != string(signer) {
 		return fmt.Errorf("%w: attributed to somebody else", ErrAuthority)
 	}
 	return nil
@@ -205,13 +207,13 @@ var protected = []string{"id", "type", "actor", "object", "target", "to", "cc", 
 
 var forbiddenKeywords = []string{"@graph", "@included", "@reverse", "@nest", "@propagate", "@import"}
 
-func checkContexts(v any, depth int) error {
+func checkContexts(v any) error {
 	switch v := v.(type) {
 	case document:
-		return checkContexts(map[string]any(v), depth)
+		return checkContexts(map[string]any(v))
 	case []any:
 		for _, e := range v {
-			if err := checkContexts(e, depth+1); err != nil {
+			if err := checkContexts(e); err != nil {
 				return err
 			}
 		}
@@ -228,12 +230,20 @@ func checkContexts(v any, depth int) error {
 				}
 				continue
 			}
-			if err := checkContexts(e, depth+1); err != nil {
+			if aliased(k) {
+				return fmt.Errorf("%w: a term under another name", ErrDocument)
+			}
+			if err := checkContexts(e); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// aliased is true of other spellings of a term, which some readers would compact to it and others not.
+func aliased(key string) bool {
+	return key == "@id" || key == "@type" || strings.HasPrefix(key, "as:") || strings.HasPrefix(key, asNamespace)
 }
 
 func checkContext(c any) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -115,15 +116,27 @@ func (d document) str(key string) string {
 // id is the document's own id.
 func (d document) id() string { return d.str("id") }
 
-// typ is the first type.
-func (d document) typ() string {
+// types are all of them.
+func (d document) types() []string {
+	var out []string
 	for _, v := range many(d["type"]) {
 		if s, ok := v.(string); ok {
-			return s
+			out = append(out, s)
 		}
+	}
+	return out
+}
+
+// typ is the first type.
+func (d document) typ() string {
+	if t := d.types(); len(t) > 0 {
+		return t[0]
 	}
 	return ""
 }
+
+// isActor is true if any of the types is an actor's: another reader may take another one of them.
+func (d document) isActor() bool { return slices.ContainsFunc(d.types(), isActorType) }
 
 // object gives an embedded object property.
 func (d document) object(key string) (document, bool) {

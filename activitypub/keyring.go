@@ -100,7 +100,7 @@ func keyError(err error) error {
 
 // keyOwner is the actor that a document is, or says it belongs to.
 func keyOwner(doc document) string {
-	if isActorType(doc.typ()) && doc.str("inbox") != "" {
+	if doc.isActor() && doc.str("inbox") != "" {
 		return doc.id()
 	}
 	for _, d := range append([]any{map[string]any(doc)}, many(doc["publicKey"])...) {
@@ -118,7 +118,7 @@ func keyOwner(doc document) string {
 // findKey looks a key up in the document of its owner, who must list it as its own.
 func findKey(actor document, id string) (PublicKey, error) {
 	owner, err := identity.ParseActorID(actor.id())
-	if err != nil || !isActorType(actor.typ()) {
+	if err != nil || !actor.isActor() {
 		return PublicKey{}, fmt.Errorf("%w: the key's owner is no actor", ErrSignature)
 	}
 	for _, p := range []struct{ list, owner, text string }{
