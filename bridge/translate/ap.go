@@ -176,12 +176,11 @@ func (j *apJob) unknown() {
 		return
 	}
 	view, err := as2.Typed(j.doc)
-	switch {
-	case err == nil && view.IsActivity():
+	if err == nil && view.IsActivity() || j.doc.Has("actor") && j.doc.Has("object") {
 		j.drop(DropNoCounterpart)
-	default:
-		j.drop(DropUnsupportedType)
+		return
 	}
+	j.drop(DropUnsupportedType)
 }
 
 // act finds who acts and whether they joined. It reports whether the conversion goes on.

@@ -89,6 +89,10 @@ func (j *apJob) file(a *as2.Value) (apMedia, bool) {
 		m.width, m.height = pick.Width, pick.Height
 	}
 	m.kind = kindOf(a.Type(), m.mediaType, m.url)
+	if m.kind == mediaFile && m.mediaType == "" && a.Is("Document") {
+		// Nothing says what it is; the file itself will.
+		j.wantFile(m.url, "image", "")
+	}
 	if a.Has("focalPoint") && m.kind == mediaImage && !centred(a.Get("focalPoint")) {
 		j.lose(LossFocalPoint, "")
 	}

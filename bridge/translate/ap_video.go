@@ -25,12 +25,11 @@ func (j *apJob) video(d *apDraft) {
 	if d.home.image == "" {
 		d.home.image = j.imageURL(o.Get("image"))
 	}
-	m, ok := j.rendition(o)
-	if ok && m.ok {
-		d.media = append([]apMedia{m}, d.media...)
-		return
-	}
+	// A video has a page of its own, with its channel and comments; the post leads there in any case.
 	d.wantHome = true
+	if m, ok := j.rendition(o); ok && m.ok {
+		d.media = append([]apMedia{m}, d.media...)
+	}
 	if d.home.title == "" {
 		d.home.title = j.lines.video + " · " + hostOf(d.home.url)
 	}

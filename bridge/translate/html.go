@@ -17,6 +17,8 @@ type anchor struct {
 	text                    string
 	// shortened is set where the server marked parts of the address as not to be shown.
 	shortened bool
+	// picture is set where the anchor holds a picture that is shown elsewhere.
+	picture bool
 	// before is the byte right before the anchor; the sign of a name or tag may stand there.
 	before byte
 }
@@ -53,6 +55,8 @@ type htmlReader struct {
 	start     int // where the open anchor's text starts, -1 before its first character
 	spans     []spanClass
 	ruby      bool
+	// mute is set within a formula until its source begins (FEP-dc88).
+	mute bool
 }
 
 // spanClass is what a span (or other inline element with a class) does to the text of an address.
@@ -93,13 +97,16 @@ func (r *htmlReader) read(src string, keepLines bool) rich {
 			r.startTag(z, true)
 		case html.EndTagToken:
 			name, _ := z.TagName()
+			if string(name) == "semantics" {
+				r.mute = false
+			}
 			r.endTag(atom.Lookup(name))
 		}
 	}
 }
 
 func (r *htmlReader) text(b []byte) {
-	if r.skip != 0 || r.invisible() {
+	if r.skip != 0 || r.mute || r.invisible() {
 		return
 	}
 	if r.open != nil && r.start < 0 && len(bytes.TrimSpace(b)) > 0 {
@@ -240,12 +247,10 @@ func (r *htmlReader) element(a atom.Atom, at attrs, name string, closed bool) {
 	case atom.B, atom.Strong, atom.I, atom.Em, atom.U, atom.S, atom.Del, atom.Mark, atom.Font, atom.Code:
 		r.lostFormat = true
 	case atom.Annotation:
-		if at.encoding != "" && at.encoding != "application/x-tex" {
-			r.skip, r.skipDepth = a, 1
-		}
+		r.mute = at.encoding != "" && at.encoding != "application/x-tex"
 	default:
-		if name == "semantics" || name == "math" {
-			return
+		if name == "semantics" && !closed {
+			r.mute = true
 		}
 		r.startBlock(a, at)
 	}
@@ -294,6 +299,9 @@ func (r *htmlReader) image(at attrs) {
 		return
 	}
 	if r.picture != nil && r.picture(at.src, at.alt) {
+		if r.open != nil {
+			r.open.picture = true
+		}
 		return
 	}
 	r.lostImage = true
@@ -325,6 +333,8 @@ func (r *htmlReader) endTag(a atom.Atom) {
 		r.ruby = false
 	case atom.Ruby:
 		r.ruby = false
+	case atom.Annotation:
+		r.mute = true
 	case atom.Q:
 		r.chars("”")
 	default:
@@ -363,13 +373,13 @@ func (r *htmlReader) closeAnchor() {
 	}
 }
 
-// emptyAnchor shows the address of a link that has no text, such as one around a picture without a description.
+// emptyAnchor shows the address of a link that has no text, such as one around a picture that is lost.
 func (r *htmlReader) emptyAnchor(a *anchor) {
 	if r.resolve == nil {
 		return
 	}
 	u, ok := webURL(a.href)
-	if !ok || !a.shortened {
+	if !ok || a.picture {
 		return
 	}
 	a.text = shortURL(u)

@@ -59,7 +59,7 @@ func (l *layout) char(r rune, s string) {
 		l.breakLine()
 	case r == '\r':
 		l.space = l.space || l.pre == 0 && !l.keepLines
-	case (r == ' ' || r == '\t') && (l.pre > 0 || l.keepLines && !l.lineStart()):
+	case (r == ' ' || r == '\t') && (l.pre > 0 || l.keepLines):
 		l.flush()
 		l.buf = append(l.buf, ' ')
 	case r == ' ' || r == '\t' || r == '\n' || r == '\f':
