@@ -32,7 +32,11 @@ const (
 	portLabel = "port--"
 )
 
-var escapes = map[rune]byte{'_': 'u', '-': 'h', '.': 'd', '~': 't', '+': 'p'}
+// escaped are the characters with a letter of their own; escapeCodes are these, in the same order.
+const (
+	escaped     = "_-.~+"
+	escapeCodes = "uhdtp"
+)
 
 // HandleFor gives the handle of user@host in the zone. It is a pure function; distinct addresses (but for case) get
 // distinct handles.
@@ -125,14 +129,14 @@ func encodeUser(user string) string {
 	var b strings.Builder
 	rs := []rune(user)
 	for i, r := range rs {
-		code, known := escapes[r]
+		code := strings.IndexRune(escaped, r)
 		switch {
 		case plain(r):
 			b.WriteRune(r)
 		case r == '_' && i > 0 && i+1 < len(rs) && plain(rs[i+1]):
 			b.WriteByte('-')
-		case known:
-			b.WriteString("--" + string(code))
+		case code >= 0:
+			b.WriteString("--" + escapeCodes[code:code+1])
 		default:
 			b.WriteString("--x" + strconv.FormatInt(int64(r), 16) + "g")
 		}
@@ -194,9 +198,9 @@ func decodeUser(label string) (string, error) {
 }
 
 func decodeEscape(s string) (rune, string, error) {
-	for r, code := range escapes {
-		if s != "" && s[0] == code {
-			return r, s[1:], nil
+	if s != "" {
+		if code := strings.IndexByte(escapeCodes, s[0]); code >= 0 {
+			return rune(escaped[code]), s[1:], nil
 		}
 	}
 	hex, rest, ok := strings.Cut(strings.TrimPrefix(s, "x"), "g")

@@ -36,10 +36,12 @@ const blobGrace = time.Hour
 // MaxBlob is the largest blob: the lexicon's limit for a video.
 const MaxBlob = 300_000_000
 
-// StageBlob keeps bytes outside of any transaction, since that is slow. PutBlob then gives them to a repo. What no repo
-// takes within an hour is collected.
-func (h *Host) StageBlob(ctx context.Context, data []byte, mime string) (Blob, error) {
-	return h.StageBlobFrom(ctx, bytes.NewReader(data), mime, MaxBlob)
+// StageBlob keeps the bytes of a prepared blob outside of any transaction, since that is slow. PutBlob then gives them to
+// a repo. What no repo takes within an hour is collected.
+func (h *Host) StageBlob(ctx context.Context, b Blob) (Blob, error) {
+	staged, err := h.StageBlobFrom(ctx, bytes.NewReader(b.Bytes), b.MimeType, MaxBlob)
+	staged.Width, staged.Height = b.Width, b.Height
+	return staged, err
 }
 
 // StageBlobFrom is StageBlob for a stream of at most max bytes.
@@ -47,16 +49,17 @@ func (h *Host) StageBlobFrom(ctx context.Context, r io.Reader, mime string, max 
 	if h.o.Blobs == nil {
 		return Blob{}, errors.New("this host keeps no blobs")
 	}
-	h.blobMu.Lock() // not between CollectBlobs' look and its deletion
-	defer h.blobMu.Unlock()
+	h.blobMu.RLock() // not between CollectBlobs' look and its deletion
+	defer h.blobMu.RUnlock()
 	c, size, err := h.o.Blobs.Put(ctx, r, max)
 	if err != nil {
 		return Blob{}, fmt.Errorf("keeping a blob: %w", err)
 	}
-	return Blob{CID: c, Mime: mime, Size: size}, nil
+	return Blob{CID: c, MimeType: mime, Size: size}, nil
 }
 
-// PutBlob gives a staged blob to a repo, so that records may refer to it.
+// PutBlob gives a blob to a repo, so that records may refer to it. A blob that still has its bytes was not staged; they
+// are kept now, which holds other writers up for as long as the disk takes.
 func (h *Host) PutBlob(tx Tx, permit consent.Permit, did syntax.DID, b Blob) error {
 	r, err := tx.Repo(did)
 	if err != nil {
@@ -64,6 +67,11 @@ func (h *Host) PutBlob(tx Tx, permit consent.Permit, did syntax.DID, b Blob) err
 	}
 	if err := h.allow(r, permit, consent.Publish, consent.Service); err != nil {
 		return err
+	}
+	if b.Bytes != nil {
+		if b, err = h.StageBlob(context.Background(), b); err != nil {
+			return err
+		}
 	}
 	return tx.BlobPut(r.ID, b)
 }
@@ -74,7 +82,7 @@ func (b Blob) Ref() (atdata.Blob, error) {
 	if err != nil {
 		return atdata.Blob{}, fmt.Errorf("reading a blob's CID: %w", err)
 	}
-	return atdata.Blob{Ref: atdata.CIDLink(c), MimeType: b.Mime, Size: b.Size}, nil
+	return atdata.Blob{Ref: atdata.CIDLink(c), MimeType: b.MimeType, Size: b.Size}, nil
 }
 
 // CollectBlobs deletes what no record refers to: rows first, then files that no repo has a row for. It returns how many

@@ -111,7 +111,7 @@ func (h *Host) prepare(tx Tx, r *Repo, key *identity.SigningKey, changes []chang
 	for _, b := range d.created {
 		src.have[b.cid] = b.data
 	}
-	proof, err := prove(d.root, prevData, changes, src)
+	proof, err := prove(d.root, changes, src)
 	if err != nil {
 		return nil, fmt.Errorf("proving the commit: %w", err)
 	}
@@ -157,34 +157,17 @@ func applyTo(t *tree, changes []change) error {
 	return nil
 }
 
-// prove undoes the changes on the new tree, in the order that verifiers use, and returns the nodes that this reads: they
-// are what a verifier needs, and no more (Sync 1.1, "Commit Validation: MST Operation Inversion").
-func prove(root, prevData cid.Cid, changes []change, src *blocksOf) ([]block, error) {
+// prove returns the nodes of the new tree that a verifier needs to undo the changes (Sync 1.1, "Commit Validation: MST
+// Operation Inversion"): the way to each key, and, where a key came or went, the edges of the subtrees beside it.
+func prove(root cid.Cid, changes []change, src *blocksOf) ([]block, error) {
 	t, err := openTree(root, src.load)
 	if err != nil {
 		return nil, err
 	}
-	ordered := slices.Clone(changes)
-	sort.SliceStable(ordered, func(i, j int) bool {
-		if di, dj := !ordered[i].next.Defined(), !ordered[j].next.Defined(); di != dj {
-			return di
-		}
-		return ordered[i].path < ordered[j].path
-	})
-	for _, c := range ordered {
-		inverse := change{path: c.path, prev: c.next, next: c.prev}
-		if err := applyTo(t, []change{inverse}); err != nil {
+	for _, c := range changes {
+		if err := t.cover(c.path, c.action() != "update"); err != nil {
 			return nil, err
 		}
-	}
-	if err := t.trim(false); err != nil {
-		return nil, err
-	}
-	if err := t.encode(&t.root, map[cid.Cid]bool{}, new([]block)); err != nil {
-		return nil, err
-	}
-	if t.root.cid != prevData {
-		return nil, errors.New("undoing the commit does not lead back")
 	}
 	proof := make([]block, 0, len(t.read))
 	for c := range t.read {

@@ -113,12 +113,14 @@ type StoredEvent struct {
 
 // Blob is a row of the blob table: bytes that belong to one repo.
 type Blob struct {
-	CID  string
-	Mime string
-	Size int64
+	CID      string
+	MimeType string
+	Size     int64
 	// Width and Height are those of an image or video as shown, 0 if unknown.
 	Width, Height int
 	Created       time.Time
+	// Bytes are there between PrepareMedia and StageBlob, never from the table.
+	Bytes []byte
 }
 
 // Tx is what the store's transaction offers for repos, the sequencer and blobs. Look-ups return ErrNotFound (Repo:

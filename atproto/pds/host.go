@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,8 +22,10 @@ type Options struct {
 	Store Store
 	Keys  Keys
 	Blobs BlobStore
-	// Hostname is the public host name of this PDS, without scheme; its DID is did:web:<Hostname>.
+	// Hostname is the public host name of this PDS, without scheme, with a port if it is not the scheme's.
 	Hostname string
+	// URL is the public base URL as DID documents have it; empty means https://<Hostname>.
+	URL string
 	// HandleDomains are the zones under which handles lie, each without a leading dot.
 	HandleDomains []string
 	// Contact, Privacy and Terms are shown by describeServer; optional.
@@ -54,7 +57,7 @@ type Host struct {
 	keys keyCache
 	wake waker
 
-	blobMu sync.Mutex // between looking whether a blob file is unused and removing it
+	blobMu sync.RWMutex // between looking whether a blob file is unused and removing it
 	limit  *limiter
 	subs   chan struct{}
 }
@@ -92,7 +95,32 @@ func New(o Options) (*Host, error) {
 }
 
 // DID is the service's own.
-func (h *Host) DID() syntax.DID { return syntax.DID("did:web:" + h.o.Hostname) }
+func (h *Host) DID() syntax.DID {
+	return syntax.DID("did:web:" + strings.ReplaceAll(h.o.Hostname, ":", "%3A"))
+}
+
+// URL is the public base URL of the host.
+func (h *Host) URL() string {
+	if h.o.URL != "" {
+		return h.o.URL
+	}
+	return "https://" + h.o.Hostname
+}
+
+// HandleDID is the DID of the repo that has the handle, or empty. A hidden repo keeps its handle, a deleted one does not.
+func (h *Host) HandleDID(ctx context.Context, handle syntax.Handle) (did syntax.DID, err error) {
+	err = h.o.Store.View(ctx, func(tx Tx) error {
+		r, err := tx.RepoByHandle(handle)
+		if errors.Is(err, ErrNoRepo) {
+			return nil
+		}
+		if err == nil && r.Status != StatusDeleted {
+			did = r.DID
+		}
+		return err
+	})
+	return did, err
+}
 
 // waker tells all who wait that something happened.
 type waker struct {
@@ -335,6 +363,11 @@ func (h *Host) SetStatus(tx Tx, permit consent.Permit, did syntax.DID, status Ac
 
 func (h *Host) setStatus(tx Tx, r *Repo, status AccountStatus) error {
 	switch {
+	case r.Status == status && status == StatusDeleted:
+		// Said again, for relays that did not hear.
+		tx.AfterCommit(h.wake.wake)
+		_, err := h.emitAccount(tx, r)
+		return err
 	case r.Status == status:
 		return nil
 	case r.Status == StatusDeleted:

@@ -157,9 +157,6 @@ func (h *Host) didDocument(r *Repo, multibase string) map[string]any {
 	}
 }
 
-// URL is the public base URL of the host.
-func (h *Host) URL() string { return "https://" + h.o.Hostname }
-
 func (h *Host) describeServer(c echo.Context) error {
 	domains := []string{}
 	for _, d := range h.o.HandleDomains {
@@ -184,14 +181,12 @@ func (h *Host) resolveHandle(c echo.Context) error {
 	if err != nil {
 		return invalid("handle must be a valid handle")
 	}
-	return h.o.Store.View(c.Request().Context(), func(tx Tx) error {
-		r, err := tx.RepoByHandle(handle)
-		if errors.Is(err, ErrNoRepo) || err == nil && r.Status == StatusDeleted {
-			return failure("HandleNotFound", "Unable to resolve handle")
-		}
-		if err != nil {
-			return err
-		}
-		return c.JSON(http.StatusOK, map[string]any{"did": r.DID})
-	})
+	did, err := h.HandleDID(c.Request().Context(), handle)
+	if err != nil {
+		return err
+	}
+	if did == "" {
+		return failure("HandleNotFound", "Unable to resolve handle")
+	}
+	return c.JSON(http.StatusOK, map[string]any{"did": did})
 }

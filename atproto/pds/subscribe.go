@@ -21,8 +21,6 @@ const (
 	silence = 15 * time.Minute
 )
 
-var upgrader = websocket.Upgrader{ReadBufferSize: 512, WriteBufferSize: 8192, CheckOrigin: func(*http.Request) bool { return true }}
-
 // subscribeRepos serves com.atproto.sync.subscribeRepos. Each subscriber reads the durable log at its own pace, so a
 // backlog of hours is as good as none.
 func (h *Host) subscribeRepos(c echo.Context) error {
@@ -40,6 +38,8 @@ func (h *Host) subscribeRepos(c echo.Context) error {
 	default:
 		return &xrpcError{http.StatusServiceUnavailable, "TooManySubscribers", "Too many subscribers"}
 	}
+	// Anyone may read, from any page.
+	upgrader := websocket.Upgrader{ReadBufferSize: 512, WriteBufferSize: 8192, CheckOrigin: func(*http.Request) bool { return true }}
 	ws, err := upgrader.Upgrade(c.Response(), c.Request(), nil)
 	if err != nil {
 		return nil // the upgrader has answered

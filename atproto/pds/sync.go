@@ -384,7 +384,7 @@ func (h *Host) serveBlob(c echo.Context, b *Blob) error {
 	}
 	head := c.Response().Header()
 	securityHeaders(head)
-	head.Set(echo.HeaderContentType, b.Mime)
+	head.Set(echo.HeaderContentType, b.MimeType)
 	head.Set("Content-Disposition", `attachment; filename="`+b.CID+`"`)
 	head.Set("ETag", `"`+b.CID+`"`)
 	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, f)

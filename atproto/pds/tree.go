@@ -78,6 +78,44 @@ func (t *tree) get(key string) (cid.Cid, error) {
 	return cid.Undef, nil
 }
 
+// cover reads the nodes on the way to key, or to where it would be, and with edges also those that touch it on both sides.
+func (t *tree) cover(key string, edges bool) error {
+	l, height := &t.root, t.top
+	for ; !l.isNil(); height-- {
+		n, err := t.node(l, height)
+		if err != nil {
+			return err
+		}
+		i, found := n.search(key)
+		if found {
+			if !edges {
+				return nil
+			}
+			if err := t.edge(&n.kids[i], height-1, true); err != nil {
+				return err
+			}
+			return t.edge(&n.kids[i+1], height-1, false)
+		}
+		l = &n.kids[i]
+	}
+	return nil
+}
+
+// edge reads the right or left edge of a subtree.
+func (t *tree) edge(l *link, height int, right bool) error {
+	for ; !l.isNil(); height-- {
+		n, err := t.node(l, height)
+		if err != nil {
+			return err
+		}
+		l = &n.kids[0]
+		if right {
+			l = &n.kids[len(n.keys)]
+		}
+	}
+	return nil
+}
+
 // put sets key and returns the value that it had.
 func (t *tree) put(key string, val cid.Cid) (cid.Cid, error) {
 	if !mst.IsValidKey([]byte(key)) {
@@ -253,13 +291,9 @@ func (t *tree) merge(a, b link, height int) (link, error) {
 	return link{node: n}, nil
 }
 
-// trim takes away nodes above the top key. With deep it loads what it must to be sure; without, it stops at a subtree that
-// is not in memory: for a root of known CID that is all one can do and all that is needed.
-func (t *tree) trim(deep bool) error {
+// trim takes away nodes above the top key; it reads down to the node that has it.
+func (t *tree) trim() error {
 	for t.top > 0 {
-		if t.root.node == nil && !deep {
-			return nil
-		}
 		n, err := t.node(&t.root, t.top)
 		if err != nil {
 			return err
@@ -281,7 +315,7 @@ type block struct {
 // flush encodes what has changed, root last, and returns the root, the nodes that are new, and the CIDs of the nodes that
 // are no longer part of the tree.
 func (t *tree) flush() (root cid.Cid, created []block, gone []cid.Cid, err error) {
-	if err := t.trim(true); err != nil {
+	if err := t.trim(); err != nil {
 		return cid.Undef, nil, nil, err
 	}
 	kept := map[cid.Cid]bool{}

@@ -203,19 +203,12 @@ func (h *Host) wellKnownDID(c echo.Context) error {
 	if err != nil {
 		return c.String(http.StatusNotFound, "User not found\n")
 	}
-	var did syntax.DID
-	err = h.o.Store.View(c.Request().Context(), func(tx Tx) error {
-		r, err := tx.RepoByHandle(handle)
-		if err == nil && r.Status != StatusDeleted {
-			did = r.DID
-		}
-		return err
-	})
-	if did == "" && (err == nil || errors.Is(err, ErrNoRepo)) {
-		return c.String(http.StatusNotFound, "User not found\n")
-	}
+	did, err := h.HandleDID(c.Request().Context(), handle)
 	if err != nil {
 		return err
+	}
+	if did == "" {
+		return c.String(http.StatusNotFound, "User not found\n")
 	}
 	return c.String(http.StatusOK, did.String())
 }

@@ -79,7 +79,7 @@ func (tx *Tx) EventPurge(repo, before int64) error {
 // BlobPut implements pds.Tx.
 func (tx *Tx) BlobPut(repo int64, b pds.Blob) error {
 	_, err := tx.exec(`INSERT INTO repo_blob (repo, cid, mime, size, width, height, created) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (repo, cid) DO UPDATE SET mime = excluded.mime, created = excluded.created`, repo, b.CID, b.Mime, b.Size, b.Width, b.Height, tx.now.UnixMicro())
+ON CONFLICT (repo, cid) DO UPDATE SET mime = excluded.mime, created = excluded.created`, repo, b.CID, b.MimeType, b.Size, b.Width, b.Height, tx.now.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("keeping a blob: %w", err)
 	}
@@ -90,7 +90,7 @@ ON CONFLICT (repo, cid) DO UPDATE SET mime = excluded.mime, created = excluded.c
 func (tx *Tx) Blob(repo int64, c string) (*pds.Blob, error) {
 	b := &pds.Blob{CID: c}
 	var created int64
-	ok, err := tx.get("SELECT mime, size, width, height, created FROM repo_blob WHERE repo = ? AND cid = ?", []any{repo, c}, &b.Mime, &b.Size, &b.Width, &b.Height, &created)
+	ok, err := tx.get("SELECT mime, size, width, height, created FROM repo_blob WHERE repo = ? AND cid = ?", []any{repo, c}, &b.MimeType, &b.Size, &b.Width, &b.Height, &created)
 	if err != nil {
 		return nil, fmt.Errorf("reading a blob: %w", err)
 	}
