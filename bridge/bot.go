@@ -93,6 +93,9 @@ func (b *Bridge) begin(ctx context.Context, j queue.Job, in activitypub.Inbound,
 
 // contact asks the desk for the next step and takes it: a notice, a grant in the one-step flow, or a kind refusal.
 func (b *Bridge) contact(tx Tx, acc *identity.Account, c consent.Contact) error {
+	if no, err := limited(tx, acc.Subject(), acc.Actor.Host()); err != nil || no {
+		return errors.Join(err, queue.Drop("blocked_by_operator"))
+	}
 	step, change, err := b.Desk.Begin(tx, c)
 	if errors.Is(err, consent.ErrDenied) {
 		return b.sayText(tx, acc, consent.PurposeAnswer, c.Lang, "refused."+string(consent.ReasonOf(err)))
@@ -126,7 +129,7 @@ func (b *Bridge) botMessage(ctx context.Context, j queue.Job, in activitypub.Inb
 		command:  consent.ParseCommand(env.text, langOf(remote.Raw)),
 		evidence: in.Evidence, lang: langOf(remote.Raw), signals: b.signals().ActorSignals(remote.Raw), e2: consent.E2,
 	}
-	if acc == nil && m.command.Starts() {
+	if acc == nil && m.command.Word != consent.WordNo && m.command.Word != consent.WordStop {
 		return b.begin(ctx, j, in, remote, false)
 	}
 	return b.done(ctx, j, func(tx Tx) error {
@@ -227,7 +230,7 @@ func (b *Bridge) sendNote(tx Tx, acc *identity.Account, p NotifyJob, serial stri
 	note := map[string]any{
 		"id": id, "type": "Note", "attributedTo": string(b.BotActor()), "to": to, "cc": []any{},
 		"published": tx.Now().UTC().Format("2006-01-02T15:04:05Z"),
-		"content":   translate.PlainHTML("@" + acc.Acct + " " + p.Text),
+		"content":   noteHTML("@" + acc.Acct + " " + p.Text),
 		"tag":       []any{map[string]any{"type": "Mention", "href": string(acc.Actor), "name": "@" + acc.Acct}},
 	}
 	create := map[string]any{

@@ -79,7 +79,7 @@ func answerID(w consent.Word) string {
 
 // sayText sends one of the catalogue's sentences.
 func (b *Bridge) sayText(tx Tx, acc *identity.Account, purpose, lang, id string) error {
-	values, err := b.textValues(tx, acc)
+	values, err := b.textValues(tx, acc, lang)
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,9 @@ func (b *Bridge) sayText(tx Tx, acc *identity.Account, purpose, lang, id string)
 }
 
 // textValues are what the answers may speak of.
-func (b *Bridge) textValues(tx Tx, acc *identity.Account) (map[string]string, error) {
-	v := map[string]string{"page": b.Settings.BaseURL + "/me", "state": "unknown", "scopes": "-", "copy": b.copyName(acc)}
+func (b *Bridge) textValues(tx Tx, acc *identity.Account, lang string) (map[string]string, error) {
+	say := func(id string) string { return b.Desk.Texts().Say(lang, id, nil) }
+	v := map[string]string{"page": b.Settings.BaseURL + "/me", "state": say("state.unknown"), "scopes": say("receipt.nothing"), "copy": b.copyName(acc)}
 	row, err := tx.ConsentRow(acc.Subject())
 	if errors.Is(err, consent.ErrNone) {
 		return v, nil
@@ -98,9 +99,12 @@ func (b *Bridge) textValues(tx Tx, acc *identity.Account) (map[string]string, er
 	}
 	var scopes []string
 	for _, s := range row.Scopes {
-		scopes = append(scopes, string(s))
+		scopes = append(scopes, say("scope."+string(s)))
 	}
-	v["state"], v["scopes"] = string(row.State), strings.Join(scopes, ", ")
+	v["state"] = say("state." + string(row.State))
+	if len(scopes) > 0 {
+		v["scopes"] = strings.Join(scopes, say("list.comma"))
+	}
 	return v, nil
 }
 

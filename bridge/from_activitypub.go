@@ -228,7 +228,7 @@ func (b *Bridge) permitFor(ctx context.Context, tx Tx, acc *identity.Account, wr
 		if w.Action == "delete" {
 			permit, err = b.Gate.Erase(ctx, tx, acc.Subject())
 		} else {
-			permit, err = b.Gate.Publish(ctx, tx, acc.Subject(), scopeOf(w.Collection, w.Record))
+			permit, err = b.Gate.Publish(ctx, tx, acc.Subject(), scopeOf(w.Collection, w.Record, acc))
 		}
 		if err != nil {
 			return permit, err
@@ -237,8 +237,8 @@ func (b *Bridge) permitFor(ctx context.Context, tx Tx, acc *identity.Account, wr
 	return permit, nil
 }
 
-// scopeOf is the scope that a record needs.
-func scopeOf(collection string, record map[string]any) consent.Scope {
+// scopeOf is the scope that a record of an author needs.
+func scopeOf(collection string, record map[string]any, acc *identity.Account) consent.Scope {
 	switch collection {
 	case "app.bsky.feed.like":
 		return consent.ScopeLikes
@@ -246,17 +246,29 @@ func scopeOf(collection string, record map[string]any) consent.Scope {
 		return consent.ScopeBoosts
 	case "app.bsky.graph.follow":
 		return consent.ScopePublishFollows
-	case "app.bsky.graph.block":
+	case "app.bsky.graph.block", "app.bsky.graph.listblock":
 		return consent.ScopePublishBlocks
 	case "app.bsky.actor.profile":
 		return consent.ScopeProfile
-	case "community.lexicon.calendar.event", "community.lexicon.calendar.rsvp":
+	case "community.lexicon.calendar.event":
 		return consent.ScopeEvents
+	case "community.lexicon.calendar.rsvp":
+		return consent.ScopePublishRSVPs
 	}
-	if record["reply"] != nil {
-		return consent.ScopeReplies
+	switch parent := parentOf(record); {
+	case parent == "":
+		return consent.ScopePosts
+	case strings.HasPrefix(parent, "at://"+string(acc.DID)+"/"):
+		return consent.ScopeSelfReplies
 	}
-	return consent.ScopePosts
+	return consent.ScopeReplies
+}
+
+// parentOf is the at-uri that a post answers; empty if it answers none.
+func parentOf(record map[string]any) string {
+	reply, _ := record["reply"].(map[string]any)
+	parent, _ := reply["parent"].(map[string]any)
+	return str(parent["uri"])
 }
 
 // mapWrite keeps the object map in step with a write.
@@ -284,11 +296,7 @@ func targetOf(record map[string]any) string {
 	case map[string]any:
 		return str(s["uri"])
 	}
-	if reply, ok := record["reply"].(map[string]any); ok {
-		parent, _ := reply["parent"].(map[string]any)
-		return str(parent["uri"])
-	}
-	return ""
+	return parentOf(record)
 }
 
 // dropDenied ends a job that the gate said no to.

@@ -169,11 +169,11 @@ func (b *Bridge) eventPermit(ctx context.Context, tx Tx, acc *identity.Account, 
 	if ev.Action == "delete" {
 		return b.Gate.Erase(ctx, tx, acc.Subject())
 	}
-	return b.Gate.Publish(ctx, tx, acc.Subject(), eventScope(ev))
+	return b.Gate.Publish(ctx, tx, acc.Subject(), eventScope(acc, ev))
 }
 
-func eventScope(ev translate.Event) consent.Scope {
-	return scopeOf(collectionOf(ev.URI), decodeRecord(ev.Record))
+func eventScope(acc *identity.Account, ev translate.Event) consent.Scope {
+	return scopeOf(collectionOf(ev.URI), decodeRecord(ev.Record), acc)
 }
 
 func (b *Bridge) fanOutOne(tx Tx, acc *identity.Account, permit consent.Permit, ev translate.Event, kind string, n int, activity map[string]any, remote map[string]string) error {
@@ -192,7 +192,7 @@ func (b *Bridge) fanOutOne(tx Tx, acc *identity.Account, permit consent.Permit, 
 		subject: acc.Subject(), epoch: acc.Epoch, inboxes: inboxes, priority: queue.Normal,
 	}
 	if permit.Kind() == consent.Publish {
-		out.scope = eventScope(ev)
+		out.scope = eventScope(acc, ev)
 	}
 	if ev.Action == "delete" {
 		out.priority = queue.Urgent

@@ -53,6 +53,9 @@ func (b *Bridge) newcomer(ctx context.Context, c atproto.Commit) (atproto.Identi
 }
 
 func (b *Bridge) ensureATAccount(tx Tx, id atproto.Identity) (*identity.Account, error) {
+	if no, err := limited(tx, identity.Subject(id.DID), hostOf(id.PDS)); err != nil || no {
+		return nil, errors.Join(err, queue.Drop("blocked_by_operator"))
+	}
 	acc, err := known(tx.AccountByDID(id.DID))
 	if err != nil {
 		return nil, err

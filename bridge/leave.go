@@ -127,8 +127,8 @@ func (b *Bridge) eraseRecords(ctx context.Context, j queue.Job, acc *identity.Ac
 		if acc.DID == "" {
 			return b.nextStep(tx, acc, "account", 0)
 		}
-		paths, err := b.Host.Paths(tx, acc.DID, erasePage)
-		if err != nil && !errors.Is(err, pds.ErrNoRepo) {
+		paths, err := hostedPaths(tx, acc.DID, erasePage)
+		if err != nil {
 			return err
 		}
 		if len(paths) == 0 {
@@ -278,7 +278,7 @@ func (b *Bridge) forget(ctx context.Context, j queue.Job, acc *identity.Account)
 		}
 		tx.AfterCommit(func() { b.watch(acc) })
 		for _, wait := range verifyAfter {
-			v, err := job(JobVerify, "verify:"+shortHash(string(acc.Subject())), VerifyJob{DID: string(acc.DID), Native: acc.Native, Actor: acc.Actor})
+			v, err := job(JobVerify, "verify:"+shortHash(string(acc.Subject())), VerifyJob{Subject: acc.Subject(), DID: string(acc.DID), Native: acc.Native, Actor: acc.Actor})
 			if err != nil {
 				return err
 			}
@@ -340,9 +340,10 @@ func (b *Bridge) report(tx Tx, acc *identity.Account) error {
 
 // VerifyJob is the payload of JobVerify. It holds only ids that the erasure left behind in public anyway.
 type VerifyJob struct {
-	DID    string           `json:"did"`
-	Native identity.Network `json:"native"`
-	Actor  identity.ActorID `json:"actor"`
+	Subject identity.Subject `json:"subject"`
+	DID     string           `json:"did"`
+	Native  identity.Network `json:"native"`
+	Actor   identity.ActorID `json:"actor"`
 }
 
 // handleVerify looks whether the relay and the AppView let go of an erased copy, and says it once more if not (R31).
@@ -363,7 +364,11 @@ func (b *Bridge) handleVerify(ctx context.Context, j queue.Job) error {
 			continue
 		}
 		err = b.Store.Update(ctx, func(tx Tx) error {
-			return b.Host.RepeatStatus(ctx, tx, syntax.DID(p.DID), pds.StatusDeleted)
+			permit, err := b.Gate.Erase(ctx, tx, p.Subject)
+			if err != nil {
+				return err
+			}
+			return b.Host.SetStatus(tx, permit, syntax.DID(p.DID), pds.StatusDeleted)
 		})
 		if err != nil {
 			return fmt.Errorf("repeating a deletion: %w", err)
@@ -419,7 +424,7 @@ func (b *Bridge) lastOp(tx Tx, did syntax.DID) (identity.StoredOp, error) {
 	}
 	stored := ops[len(ops)-1]
 	last, err := identity.ParseOperation(stored.Op)
-	if err != nil || last.IsTombstone() {
+	if err != nil || last.Type == "plc_tombstone" {
 		return stored, err
 	}
 	key, err := b.Keys.Key(tx, string(did), identity.KeyRotation)

@@ -53,8 +53,13 @@ func (b *Bridge) addMedia(ctx context.Context, ref translate.MediaRef, c *transl
 		b.Log.LogAttrs(ctx, slog.LevelDebug, "media not usable", slog.Any("error", err))
 		return
 	}
-	blobs[prepared.CID] = prepared
-	c.Blobs[ref.URL] = translate.Blob{CID: prepared.CID, MimeType: prepared.MimeType, Size: int64(len(prepared.Bytes)), Width: prepared.Width, Height: prepared.Height}
+	staged, err := b.Host.StageBlob(ctx, prepared)
+	if err != nil {
+		b.Log.LogAttrs(ctx, slog.LevelWarn, "media not kept", slog.Any("error", err))
+		return
+	}
+	blobs[staged.CID] = staged
+	c.Blobs[ref.URL] = translate.Blob{CID: staged.CID, MimeType: staged.MimeType, Size: staged.Size, Width: staged.Width, Height: staged.Height}
 }
 
 func (b *Bridge) fetchMedia(ctx context.Context, ref translate.MediaRef) ([]byte, error) {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"footbridge/identity"
@@ -35,22 +36,29 @@ type PolicyTx interface {
 
 // refused reports whether the operator blocks a person or their host or any parent domain of it.
 func refused(tx Tx, s identity.Subject, host string) (bool, error) {
-	if r, err := tx.RuleFor(string(s)); err != nil || (r != nil && r.Action == "block") {
-		return r != nil, err
-	}
+	return ruled(tx, s, host, "block")
+}
+
+// limited reports whether the operator lets nobody new in from there.
+func limited(tx Tx, s identity.Subject, host string) (bool, error) {
+	return ruled(tx, s, host, "block", "limit", "suspend")
+}
+
+// ruled looks for a rule of one of the actions, for the person, the host, and each domain above it.
+func ruled(tx Tx, s identity.Subject, host string, actions ...string) (bool, error) {
+	targets := []string{string(s)}
 	for h := strings.ToLower(host); h != ""; {
-		r, err := tx.RuleFor(h)
+		targets = append(targets, h)
+		_, h, _ = strings.Cut(h, ".")
+	}
+	for _, target := range targets {
+		r, err := tx.RuleFor(target)
 		if err != nil {
 			return false, fmt.Errorf("reading the operator's rules: %w", err)
 		}
-		if r != nil && r.Action == "block" {
+		if r != nil && slices.Contains(actions, r.Action) {
 			return true, nil
 		}
-		_, rest, more := strings.Cut(h, ".")
-		if !more {
-			break
-		}
-		h = rest
 	}
 	return false, nil
 }

@@ -88,7 +88,10 @@ func (b *Bridge) heedSignals(ctx context.Context, acc *identity.Account, s conse
 
 // profileRecord converts an actor document with its pictures.
 func (b *Bridge) profileRecord(ctx context.Context, acc *identity.Account, remote activitypub.RemoteActor) (map[string]any, []translate.Loss, blobSet, error) {
-	refs := translate.ProfileRefs(remote.Raw)
+	refs, err := translate.ActivityRefs(remote.Raw, b.Settings.Domain)
+	if err != nil {
+		return nil, nil, nil, queue.Dead(fmt.Errorf("reading a profile: %w", err))
+	}
 	c, blobs, err := b.resolve(ctx, queue.Job{Created: b.Now()}, acc, refs)
 	if err != nil {
 		return nil, nil, nil, err

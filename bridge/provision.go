@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -108,14 +107,9 @@ func (b *Bridge) makeDID(ctx context.Context, acc *identity.Account, remote acti
 		if acc = current; acc.DID != "" {
 			return nil
 		}
-		handle, err := identity.HandleFor(user, host, b.Settings.Zone)
+		handle, err := freeHandle(tx, acc, user, host, b.Settings.Zone)
 		if err != nil {
-			return queue.Dead(fmt.Errorf("making a handle: %w", err))
-		}
-		if other, err := known(tx.AccountByHandle(handle)); err != nil || (other != nil && other.Subject() != acc.Subject()) {
-			if handle, err = identity.HandleFor(user+"-"+shortHash(string(acc.Actor))[:6], host, b.Settings.Zone); err != nil {
-				return err
-			}
+			return err
 		}
 		did, err := b.newDID(tx, handle)
 		if err != nil {
@@ -125,6 +119,23 @@ func (b *Bridge) makeDID(ctx context.Context, acc *identity.Account, remote acti
 		return tx.PutAccount(acc)
 	})
 	return acc, err
+}
+
+// freeHandle is the handle of an address, or the next variant of it that nobody has.
+func freeHandle(tx Tx, acc *identity.Account, user, host, zone string) (syntax.Handle, error) {
+	first, err := identity.HandleFor(user, host, zone)
+	if err != nil {
+		return "", queue.Dead(fmt.Errorf("making a handle: %w", err))
+	}
+	for handle, n := first, 2; ; n++ {
+		other, err := known(tx.AccountByHandle(handle))
+		if err != nil || other == nil || other.Subject() == acc.Subject() {
+			return handle, err
+		}
+		if handle, err = identity.Variant(first, n); err != nil {
+			return "", err
+		}
+	}
 }
 
 func splitAcct(acct string) (user, host string) {

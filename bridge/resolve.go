@@ -53,11 +53,9 @@ func (b *Bridge) resolve(ctx context.Context, j queue.Job, acc *identity.Account
 // resolveStored takes from the store: people, the object map, the author's choices.
 func (b *Bridge) resolveStored(ctx context.Context, acc *identity.Account, refs translate.Refs, c *translate.Context) error {
 	return b.Store.View(ctx, func(tx Tx) error {
-		options, err := b.Desk.Options(tx, acc.Subject())
-		if err != nil {
+		if err := resolveOptions(tx, acc, c); err != nil {
 			return err
 		}
-		c.Options = translate.Options{LongMode: options.Get(consent.OptionLongMode), CWMode: options.Get(consent.OptionCWMode), Language: options.Get(consent.OptionLanguage)}
 		if err := b.addActor(tx, c, acc); err != nil {
 			return err
 		}
@@ -76,6 +74,21 @@ func (b *Bridge) resolveStored(ctx context.Context, acc *identity.Account, refs 
 		}
 		return nil
 	})
+}
+
+// resolveOptions takes the author's own choices.
+func resolveOptions(tx Tx, acc *identity.Account, c *translate.Context) error {
+	row, err := tx.ConsentRow(acc.Subject())
+	if errors.Is(err, consent.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the author's choices: %w", err)
+	}
+	o := row.Options
+	c.Options = translate.Options{LongMode: o.Get(consent.OptionLongMode), CWMode: o.Get(consent.OptionCWMode),
+		SkipQuotesOfOthers: o.Get(consent.OptionQuoteUnjoined) == "skip", Language: row.Lang}
+	return nil
 }
 
 func (b *Bridge) resolvePeople(tx Tx, refs translate.Refs, c *translate.Context) error {
@@ -147,7 +160,11 @@ func (b *Bridge) addObject(tx Tx, obj Object, c *translate.Context) error {
 	} else if owner.Native == identity.ActivityPub {
 		c.APObjects[obj.APID] = mustJSON(map[string]any{"id": obj.APID, "type": "Note", "attributedTo": string(owner.Actor), "to": []any{Public}})
 	}
-	if rec, err := b.Host.Record(tx, obj.URI); err == nil && rec != nil {
+	rec, err := hostedRecord(tx, obj.URI)
+	if err != nil {
+		return err
+	}
+	if rec != nil {
 		c.Records[obj.URI] = translate.Record{URI: obj.URI, CID: obj.CID, Value: rec}
 	} else if len(obj.Record) > 0 {
 		c.Records[obj.URI] = translate.Record{URI: obj.URI, CID: obj.CID, Value: obj.Record}

@@ -94,19 +94,6 @@ func (tx *Tx) FollowerInboxes(owner identity.ActorID) ([]activitypub.DeliveryTar
 	return out, nil
 }
 
-func (tx *Tx) strings(query string, args ...any) ([]string, error) {
-	var out []string
-	err := tx.each(query, args, func(scan func(...any) error) error {
-		var s string
-		if err := scan(&s); err != nil {
-			return err
-		}
-		out = append(out, s)
-		return nil
-	})
-	return out, err
-}
-
 func actorIDs(in []string) []identity.ActorID {
 	out := make([]identity.ActorID, len(in))
 	for i, s := range in {

@@ -224,11 +224,4 @@ func toMicros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-func fromMicros(n int64) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(n).UTC()
-}
-
 var errLedgerGap = errors.New("a ledger entry does not follow the last one")

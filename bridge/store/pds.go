@@ -265,17 +265,6 @@ func (tx *Tx) RepoCollections(repo int64) ([]string, error) {
 	return tx.strings("SELECT nsid FROM repo_collection WHERE repo = ? ORDER BY nsid", repo)
 }
 
-func (tx *Tx) strings(query string, args ...any) ([]string, error) {
-	var list []string
-	err := tx.each(query, args, func(scan func(...any) error) error {
-		var s string
-		err := scan(&s)
-		list = append(list, s)
-		return err
-	})
-	return list, err
-}
-
 // ReposByCollection implements pds.Tx.
 func (tx *Tx) ReposByCollection(collection syntax.NSID, after int64, limit int) ([]*pds.Repo, error) {
 	return tx.repos("SELECT "+repoColumns+" FROM repo WHERE id > ? AND id IN (SELECT repo FROM repo_collection WHERE nsid = ? AND repo > ?) AND status = 'active' ORDER BY id LIMIT ?",

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bluesky-social/indigo/atproto/syntax"
 	"github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
 	"golang.org/x/mod/sumdb/note"
@@ -39,6 +40,8 @@ type Options struct {
 	Guard *netguard.Guard
 	// LookupTXT replaces the system's DNS (tests and demo).
 	LookupTXT func(context.Context, string) ([]string, error)
+	// HandleURL says where to ask for a handle instead of at the handle itself (tests and demo).
+	HandleURL func(syntax.Handle) string
 	// Observe is told every outcome (demo).
 	Observe func(bridge.Outcome)
 }
@@ -245,7 +248,7 @@ func (a *App) observe(o bridge.Outcome) {
 
 func (a *App) resolver(client *http.Client) *atproto.Resolver {
 	return atproto.NewResolver(atproto.ResolverOptions{Client: client, PLC: a.Config.PLCURL, LookupTXT: a.o.LookupTXT,
-		Insecure: len(a.Config.DevAllow) > 0, HandleURL: a.handleURL(), Now: a.o.Now, UserAgent: a.userAgent()})
+		Insecure: len(a.Config.DevAllow) > 0, HandleURL: a.o.HandleURL, Now: a.o.Now, UserAgent: a.userAgent()})
 }
 
 func (a *App) openHost() (err error) {

@@ -202,6 +202,3 @@ func (a *App) addresses(ctx context.Context) []netip.Addr {
 func (a *App) HandleDID(ctx context.Context, h syntax.Handle) (syntax.DID, error) {
 	return a.Host.HandleDID(ctx, h)
 }
-
-// handleURL, in tests without DNS, sends handle look-ups of the zone to this bridge itself.
-func (a *App) handleURL() func(syntax.Handle) string { return nil }

@@ -1,0 +1,182 @@
+// Package bridgetest runs the whole bridge, as footbridge serve runs it, between a fake fediverse and a fake ATmosphere on
+// loopback: for scenario tests, for fault injection and for the demo. Only tests and the demo import it.
+package bridgetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/bluesky-social/indigo/atproto/syntax"
+
+	"footbridge/activitypub/activitypubtest"
+	"footbridge/atproto/atprototest"
+	"footbridge/bridge"
+	"footbridge/cmd/footbridge/app"
+)
+
+// Options of a World; the zero value is the embedded default in a temporary folder.
+type Options struct {
+	// Dir holds the bridge's data; a temporary folder, removed by Close, if empty.
+	Dir string
+	// DatabaseURL and RedisURL select the engines.
+	DatabaseURL, RedisURL string
+	// Dialect of the fediverse server.
+	Dialect activitypubtest.Dialect
+	Log     *slog.Logger
+	Observe func(bridge.Outcome)
+	// Configure changes the bridge's configuration before it starts.
+	Configure func(*app.Config)
+}
+
+// World is a bridge and its two networks.
+type World struct {
+	Fedi *activitypubtest.Server
+	AT   *atprototest.Network
+	// URL is the bridge's public address.
+	URL string
+
+	o        Options
+	temp     bool
+	config   app.Config
+	app      *app.App
+	stop     context.CancelFunc
+	finished chan error
+}
+
+// New starts everything.
+func New(ctx context.Context, o Options) (w *World, err error) {
+	w = &World{o: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Close())
+		}
+	}()
+	if o.Dir == "" {
+		w.temp = true
+		if w.o.Dir, err = os.MkdirTemp("", "footbridge-world-"); err != nil {
+			return w, err
+		}
+	}
+	w.Fedi = activitypubtest.New(activitypubtest.Options{Dialect: o.Dialect})
+	if err := w.Fedi.Start(); err != nil {
+		return w, fmt.Errorf("starting the fediverse server: %w", err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return w, err
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	w.URL = fmt.Sprintf("http://localhost:%d", port)
+	if w.AT, err = atprototest.Start(atprototest.Options{HandleHosts: map[string]string{Zone: w.URL}}); err != nil {
+		return w, errors.Join(fmt.Errorf("starting the ATmosphere: %w", err), listener.Close())
+	}
+	w.configure(port)
+	return w, w.startOn(ctx, listener)
+}
+
+// Zone is the handle zone of the bridge in a World.
+const Zone = "ap.bridge.test"
+
+func (w *World) configure(port int) {
+	w.config = app.Config{
+		PublicURL: w.URL, Listen: fmt.Sprintf("127.0.0.1:%d", port), DataDir: filepath.Join(w.o.Dir, "data"), HandleZone: Zone,
+		PLCURL: w.AT.PLC.URL(), Relays: []string{w.AT.Relay.URL()}, AppView: w.AT.AppView.URL(), DatabaseURL: w.o.DatabaseURL, RedisURL: w.o.RedisURL,
+		Operator: "the demo", Confirm: "two_step", Roles: []string{"web", "inbox", "pds", "firehose", "worker"}, Workers: 8,
+		DevAllow: []string{"localhost", "127.0.0.1"}, LogLevel: "info",
+	}
+	if w.o.Configure != nil {
+		w.o.Configure(&w.config)
+	}
+}
+
+// handleURL sends handle look-ups to whoever serves them in this world.
+func (w *World) handleURL(h syntax.Handle) string {
+	if strings.HasSuffix(string(h), "."+Zone) {
+		return w.URL
+	}
+	return w.AT.PDS.URL()
+}
+
+func (w *World) startOn(ctx context.Context, listener net.Listener) error {
+	if err := w.config.Validate(); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	a, err := app.New(ctx, w.config, app.Options{Version: "test", Log: w.o.Log, Observe: w.o.Observe, HandleURL: w.handleURL,
+		LookupTXT: func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsNotFound: true} }})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	w.app, w.stop, w.finished = a, stop, make(chan error, 1)
+	finished := w.finished
+	go func() { finished <- a.RunOn(run, listener) }()
+	return nil
+}
+
+// App is the running bridge.
+func (w *World) App() *app.App { return w.app }
+
+// StopBridge ends the bridge and leaves the networks running.
+func (w *World) StopBridge() error {
+	if w.app == nil {
+		return nil
+	}
+	w.stop()
+	err := <-w.finished
+	err = errors.Join(err, w.app.Close())
+	w.app = nil
+	return err
+}
+
+// StartBridge starts it again on the same address and data.
+func (w *World) StartBridge(ctx context.Context) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", w.config.Listen)
+	if err != nil {
+		return err
+	}
+	return w.startOn(ctx, listener)
+}
+
+// Close stops everything that was started.
+func (w *World) Close() error {
+	err := w.StopBridge()
+	if w.Fedi != nil {
+		err = errors.Join(err, w.Fedi.Close())
+	}
+	if w.AT != nil {
+		err = errors.Join(err, w.AT.Close())
+	}
+	if w.temp {
+		err = errors.Join(err, os.RemoveAll(w.o.Dir))
+	}
+	return err
+}
+
+// Patience is how long Eventually waits.
+const Patience = 20 * time.Second
+
+// Eventually repeats a check until it holds.
+func Eventually(ctx context.Context, what string, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+}
