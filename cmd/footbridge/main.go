@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -32,14 +32,9 @@ type cli struct {
 	ConfigFile kong.ConfigFlag `name:"config" short:"c" help:"Configuration file (YAML)." placeholder:"FILE"`
 
 	Serve     serveCmd     `cmd:"" help:"Run the bridge."`
-	Demo      demoCmd      `cmd:"" help:"Play a conversation between two small networks on this machine."`
 	Translate TranslateCmd `cmd:"" help:"Convert documents from standard input, sending nothing."`
-	Consent   ConsentCmd   `cmd:"" help:"Audit, show and export consent records; verify a receipt."`
 	Queue     queueCmd     `cmd:"" help:"Look at the queue and its dead letters."`
 	Moderate  moderateCmd  `cmd:"" help:"Block, limit or suspend accounts, domains and PDSes."`
-	Migrate   migrateCmd   `cmd:"" help:"Bring the database to this release's schema."`
-	Backup    backupCmd    `cmd:"" help:"Write a backup of the data."`
-	Restore   restoreCmd   `cmd:"" help:"Restore a backup into an empty data folder; the bridge then starts paused."`
 	Doctor    doctorCmd    `cmd:"" help:"Check what the bridge needs and say what to do."`
 	Show      configCmd    `cmd:"" name:"config" help:"Print the effective configuration, secrets hidden."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
@@ -107,8 +102,7 @@ func runCommand(ctx context.Context, c *cli, parsed *kong.Context, s streams) in
 
 // needsConfig tells commands that work on the bridge's data from those that need nothing.
 func needsConfig(command string) bool {
-	word := filepath.Base(command)
-	return word != "version" && !isAdapter(command)
+	return command != "version" && !isAdapter(command) && !strings.HasPrefix(command, "demo") && !strings.HasPrefix(command, "consent verify-receipt")
 }
 
 // usageError is an error of whoever called, not of the bridge.
