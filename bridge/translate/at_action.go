@@ -25,6 +25,13 @@ func (j *atJob) reaction(uri, collection string, rec lex) (map[string]any, DropR
 	if why != None {
 		return nil, why
 	}
+	gate := "canLike"
+	if collection == nsidRepost {
+		gate = "canAnnounce"
+	}
+	if !j.permitted(t, gate) {
+		return nil, DropGated
+	}
 	a := map[string]any{"id": j.own(uri), "actor": j.me(), "object": t.id, "published": j.published(rec.str("createdAt"))}
 	if collection == nsidRepost {
 		a["type"] = "Announce"

@@ -89,6 +89,8 @@ type apParent struct {
 	Audience     any `json:"audience"`
 	Context      any `json:"context"`
 	Conversation any `json:"conversation"`
+	Tag          any `json:"tag"`
+	apGates
 }
 
 // find resolves a record that the event is about. It is found only if it was bridged and its author has a live grant

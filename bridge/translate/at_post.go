@@ -111,6 +111,9 @@ func (n *note) reply() DropReason {
 	if why != None {
 		return why
 	}
+	if !n.permitted(t, "canReply") {
+		return DropGated
+	}
 	n.doc["inReplyTo"] = t.id
 	n.thread(t)
 	if t.author == n.me() {

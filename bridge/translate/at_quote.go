@@ -24,6 +24,12 @@ func (n *note) record(uri string) DropReason {
 		if n.gated(t) {
 			return n.notShared()
 		}
+		if !n.permitted(t, "canQuote") {
+			n.lose(LossQuoteNotAllowed, "")
+			n.shows = true
+			n.reLine("", t.id, t.uri, t.id)
+			return None
+		}
 		n.quote(t)
 	case why == None || why == DropTargetNotShared: // its author joined, and it has a page of its own
 		n.linkRecord(uri, collection)
@@ -78,7 +84,7 @@ func (n *note) quote(t target) {
 	})
 	n.address(t.author)
 	n.shows = true
-	n.reLine(href, t.uri, t.id)
+	n.reLine(` class="quote-inline"`, href, t.uri, t.id)
 }
 
 // quoteHref is where people go to see the quoted object.
@@ -91,12 +97,13 @@ func quoteHref(t target) string {
 	return t.id
 }
 
-// reLine adds the line with the address, unless the text leads there already.
-func (n *note) reLine(href, uri, id string) {
+// reLine adds the line with the address, unless the text leads there already. The class is for quotes alone: those who
+// know it hide such lines.
+func (n *note) reLine(class, href, uri, id string) {
 	if n.linksTo(href) || n.linksTo(id) || n.linksToPage(uri) {
 		return
 	}
-	n.html.WriteString(`<p class="quote-inline">RE: `)
+	n.html.WriteString("<p" + class + ">RE: ")
 	n.html.link(href, linkAttributes, href, "")
 	n.html.WriteString("</p>")
 }
@@ -127,7 +134,7 @@ func (n *note) linkRecord(uri, collection string) {
 	if collection == nsidPost {
 		n.lose(LossQuoteNotBridged, "")
 		n.shows = true
-		n.reLine(href, uri, href)
+		n.reLine("", href, uri, href)
 		return
 	}
 	if n.linksTo(href) {

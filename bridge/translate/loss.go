@@ -64,6 +64,7 @@ const (
 	LossEmbed             LossKind = "embed_unknown"
 	LossHiddenReplies     LossKind = "hidden_replies"
 	LossQuoteNotBridged   LossKind = "quote_as_link"
+	LossQuoteNotAllowed   LossKind = "quote_not_allowed"
 )
 
 // lossText describes a kind and shows one example.
@@ -135,8 +136,9 @@ var lossInfo = map[LossKind]lossText{
 	LossCaptions: {"Captions of a video have no counterpart; the description stays.", "a WebVTT file in English"},
 	LossCardDetail: {"The description and picture of a link card: servers make their own card of the link.",
 		"the card becomes a link with its title"},
-	LossEmbed:         {"Something embedded that has no form on the other side.", "a kind of embed that is newer than the bridge"},
-	LossHiddenReplies: {"Replies that the author hid are hidden only where they were hidden.", "`hiddenReplies` of a threadgate"},
+	LossEmbed:           {"Something embedded that has no form on the other side.", "a kind of embed that is newer than the bridge"},
+	LossHiddenReplies:   {"Replies that the author hid are hidden only where they were hidden.", "`hiddenReplies` of a threadgate"},
+	LossQuoteNotAllowed: {"The author of a quoted post allows no quotes; it becomes a link.", "`canQuote` names only the author"},
 	LossQuoteNotBridged: {"A quoted post that was never bridged, of somebody who joined, becomes a link.",
 		"a post from before its author joined"},
 }
