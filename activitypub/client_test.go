@@ -218,3 +218,14 @@ func TestKeyPair(t *testing.T) {
 		t.Errorf("pool: %v %v %v", err, err1, err2)
 	}
 }
+
+// TestLearnsFromInbound: a host that signs by RFC 9421 is answered that way, without a knock in vain.
+func TestLearnsFromInbound(t *testing.T) {
+	for _, s := range schemes {
+		w := newWorld(t)
+		w.do(good(w, s))
+		if got, _ := w.client.o.Hosts.Scheme(t.Context(), "remote.test"); got != s {
+			t.Errorf("after an inbound %s: %s", s, got)
+		}
+	}
+}

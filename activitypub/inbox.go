@@ -203,6 +203,9 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, body []byte,
 	if err != nil {
 		return Signed{}, err
 	}
+	if sig.Scheme != SchemeCavage { // who signs by RFC 9421 reads it, too; everybody still reads the draft
+		s.o.Client.o.Hosts.Remember(ctx, sig.Actor.Host(), sig.Scheme)
+	}
 	if sig.Actor == in.Actor {
 		return sig, nil
 	}

@@ -68,6 +68,9 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, body []byte) (Si
 	if err := p.fits(key.Key); err != nil {
 		return Signed{}, err
 	}
+	if p.scheme == SchemeRFC9421 && ed25519Signs(key.Key) {
+		p.scheme = SchemeEd25519
+	}
 	return Signed{Actor: key.Owner, KeyID: p.keyID, Scheme: p.scheme, mark: mark}, nil
 }
 
