@@ -211,7 +211,8 @@ func (h *Host) assemble(d *draft, r *Repo, prevData cid.Cid, changes []change, p
 		}
 	}
 	if r.Rev != "" {
-		d.msg.Since, d.msg.PrevData = &r.Rev, lexLink(prevData)
+		since := r.Rev // a copy: the row changes before the event is written
+		d.msg.Since, d.msg.PrevData = &since, lexLink(prevData)
 	}
 	d.msg.Blocks = carBytes(d.head.cid, blocks...)
 	if len(d.msg.Blocks) > maxBlocks {
@@ -222,7 +223,8 @@ func (h *Host) assemble(d *draft, r *Repo, prevData cid.Cid, changes []change, p
 
 // verify is the strict check that every commit passes before its event is stored: relays only warn about most of this,
 // and consumers would be out of step for ever.
-func verify(d *draft, r *Repo, key *identity.SigningKey) (err error) {
+// r is the row as it was before the commit, msg is what consumers will decode.
+func verify(d *draft, r *Repo, key *identity.SigningKey, msg *comatproto.SyncSubscribeRepos_Commit) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the verifier panicked: %v", p)
@@ -242,20 +244,19 @@ func verify(d *draft, r *Repo, key *identity.SigningKey) (err error) {
 	if id, err := dagCID(d.head.data); err != nil || id != d.head.cid || c.Data != d.root || c.DID != r.DID.String() || c.Rev != d.rev {
 		return errors.New("the commit block is not the one announced")
 	}
-	if d.rev <= r.Rev || (r.Rev == "") != (d.msg.Since == nil) || (d.msg.Since == nil) != (d.msg.PrevData == nil) {
+	if d.rev <= r.Rev || msg.Rev != d.rev || msg.Commit.String() != d.head.cid.String() || (r.Rev == "") != (msg.Since == nil) || (msg.Since == nil) != (msg.PrevData == nil) {
 		return errors.New("rev, since and prevData do not follow the last commit")
 	}
-	return verifyOps(d, r)
+	return verifyOps(d, r, *msg)
 }
 
-func verifyOps(d *draft, r *Repo) error {
-	for _, op := range d.msg.Ops {
+func verifyOps(d *draft, r *Repo, msg comatproto.SyncSubscribeRepos_Commit) error {
+	for _, op := range msg.Ops {
 		if (op.Action == "create") == (op.Prev != nil) || (op.Action == "delete") == (op.Cid != nil) {
 			return fmt.Errorf("a malformed %s", op.Action)
 		}
 	}
 	// Without prevData the library would only warn, so a first commit is checked against the empty tree.
-	msg := *d.msg
 	if msg.PrevData == nil {
 		_, empty, err := emptyNode(0).encode()
 		if err != nil {
@@ -275,35 +276,58 @@ func verifyOps(d *draft, r *Repo) error {
 	return nil
 }
 
-// store writes the commit. With emit it also appends the event.
-func (h *Host) store(tx Tx, r *Repo, d *draft, changes []change, emit bool) (seq int64, err error) {
-	for _, b := range d.created {
-		if err := tx.RepoPutNode(r.ID, b.cid, b.data, d.rev); err != nil {
-			return 0, err
-		}
-	}
-	for _, c := range d.gone {
-		if err := tx.RepoDeleteNode(r.ID, c); err != nil {
-			return 0, fmt.Errorf("dropping an MST node: %w", err)
-		}
+// store writes the commit. With emit it also appends the event, whose bytes are decoded again and verified.
+func (h *Host) store(tx Tx, r *Repo, key *identity.SigningKey, d *draft, changes []change, emit bool) (seq int64, err error) {
+	before := *r
+	if err := storeBlocks(tx, r, d); err != nil {
+		return 0, err
 	}
 	for _, c := range changes {
 		if err := storeRecord(tx, r, c, d.rev); err != nil {
 			return 0, err
 		}
 	}
-	expect := r.Head
 	r.Head, r.Data, r.Rev, r.Commit = d.head.cid.String(), d.root.String(), d.rev, d.head.data
-	if err := tx.RepoPut(r, expect); err != nil {
+	if err := tx.RepoPut(r, before.Head); err != nil {
 		return 0, err
 	}
 	if !emit {
-		return 0, nil
+		return 0, verify(d, &before, key, d.msg)
 	}
 	return tx.EventAppend(r.ID, kindCommit, func(seq int64) ([]byte, error) {
 		d.msg.Seq = seq
-		return frame(kindCommit, d.msg)
+		bytes, err := frame(kindCommit, d.msg)
+		if err != nil {
+			return nil, err
+		}
+		msg, err := decodeCommit(bytes)
+		if err == nil {
+			err = verify(d, &before, key, msg)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("verifying our own commit: %w", err)
+		}
+		return bytes, nil
 	})
+}
+
+func decodeCommit(b []byte) (*comatproto.SyncSubscribeRepos_Commit, error) {
+	msg := &comatproto.SyncSubscribeRepos_Commit{}
+	return msg, msg.UnmarshalCBOR(bytes.NewReader(b[headerLen(kindCommit):]))
+}
+
+func storeBlocks(tx Tx, r *Repo, d *draft) error {
+	for _, b := range d.created {
+		if err := tx.RepoPutNode(r.ID, b.cid, b.data, d.rev); err != nil {
+			return err
+		}
+	}
+	for _, c := range d.gone {
+		if err := tx.RepoDeleteNode(r.ID, c); err != nil {
+			return fmt.Errorf("dropping an MST node: %w", err)
+		}
+	}
+	return nil
 }
 
 func storeRecord(tx Tx, r *Repo, c change, rev string) error {

@@ -40,6 +40,9 @@ func frame(kind string, body interface{ MarshalCBOR(io.Writer) error }) ([]byte,
 	return b.Bytes(), nil
 }
 
+// headerLen is the length of the header that frame writes.
+func headerLen(kind string) int { return 3 + 2 + len(kind) + 4 }
+
 // errorFrame is {"op": -1} with a name and a message; the connection is closed after it.
 func errorFrame(name, message string) []byte {
 	b := []byte{0xa1, 0x62, 'o', 'p', 0x20, 0xa2, 0x65, 'e', 'r', 'r', 'o', 'r', 0x60 + byte(len(name))}

@@ -330,10 +330,7 @@ func (h *Host) commit(tx Tx, r *Repo, changes []change, emit bool) (Commit, erro
 	if err != nil {
 		return Commit{}, fmt.Errorf("preparing a commit: %w", err)
 	}
-	if err := verify(d, r, key); err != nil {
-		return Commit{}, fmt.Errorf("verifying our own commit: %w", err)
-	}
-	seq, err := h.store(tx, r, d, changes, emit)
+	seq, err := h.store(tx, r, key, d, changes, emit)
 	if err != nil {
 		return Commit{}, err
 	}
