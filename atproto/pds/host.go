@@ -360,11 +360,6 @@ func (h *Host) SetStatus(tx Tx, permit consent.Permit, did syntax.DID, status Ac
 
 func (h *Host) setStatus(tx Tx, r *Repo, status AccountStatus) error {
 	switch {
-	case r.Status == status && status == StatusDeleted:
-		// Said again, for relays that did not hear.
-		tx.AfterCommit(h.wake.wake)
-		_, err := h.emitAccount(tx, r)
-		return err
 	case r.Status == status:
 		return nil
 	case r.Status == StatusDeleted:
@@ -384,6 +379,17 @@ func (h *Host) setStatus(tx Tx, r *Repo, status AccountStatus) error {
 		return err
 	}
 	_, err := h.emitSync(tx, r)
+	return err
+}
+
+// RepeatStatus announces the status once more, for relays that did not hear. It tells nothing new, so it takes no permit.
+func (h *Host) RepeatStatus(tx Tx, did syntax.DID) error {
+	r, err := tx.Repo(did)
+	if err != nil {
+		return err
+	}
+	tx.AfterCommit(h.wake.wake)
+	_, err = h.emitAccount(tx, r)
 	return err
 }
 

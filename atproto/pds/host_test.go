@@ -366,7 +366,7 @@ func TestDeletedRepoLeavesNothing(t *testing.T) {
 	if status, _, _ := r.get("/.well-known/atproto-did", "Host", handle.String()); status != 404 {
 		t.Errorf("the handle still answers: %d", status)
 	}
-	r.ok(r.erasing(func(tx both, p consent.Permit) error { return r.host.SetStatus(tx, p, aliceDID, pds.StatusDeleted) }))
+	r.ok(r.room.Update(context.Background(), func(tx pds.Tx) error { return r.host.RepeatStatus(tx, aliceDID) }))
 	if kinds(r.log(0)) != "#account #account" {
 		t.Errorf("the deletion is not said again: %s", kinds(r.log(0)))
 	}

@@ -168,3 +168,6 @@ func (s *subscriber) page(ctx context.Context, cursor int64) (events []StoredEve
 	})
 	return events, floor, err
 }
+
+// Subscribers is how many connections read the firehose.
+func (h *Host) Subscribers() int { return len(h.subs) }
