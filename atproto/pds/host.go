@@ -432,6 +432,7 @@ func (h *Host) DeleteRepo(tx Tx, permit consent.Permit, did syntax.DID) error {
 	}
 	head := r.Head
 	r.Status, r.Handle, r.Head, r.Data, r.Commit, r.Records = StatusDeleted, "", "", "", nil, 0
+	r.Owner = "" // whose it was is nobody's business any more; only the bridge itself may say the deletion again
 	if err := tx.RepoPut(r, head); err != nil {
 		return err
 	}

@@ -59,11 +59,18 @@ type rig struct {
 	web   *httptest.Server
 	path  string
 	opts  pds.Options
+	// url is a PostgreSQL URL, or empty for SQLite.
+	url string
 }
 
 func newRig(t testing.TB, change ...func(*pds.Options)) *rig {
 	t.Helper()
-	r := &rig{TB: t, clock: &clock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, path: t.TempDir()}
+	return newRigOn(t, "", change...)
+}
+
+func newRigOn(t testing.TB, url string, change ...func(*pds.Options)) *rig {
+	t.Helper()
+	r := &rig{TB: t, clock: &clock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, path: t.TempDir(), url: url}
 	var err error
 	r.keys, err = identity.CreateKeyring(filepath.Join(r.path, "master.key"))
 	r.ok(err)
@@ -88,7 +95,7 @@ func newRig(t testing.TB, change ...func(*pds.Options)) *rig {
 // open opens a database of the rig and puts a host on it.
 func (r *rig) open(name string) {
 	r.Helper()
-	db, err := store.Open(context.Background(), store.Options{Path: filepath.Join(r.path, name), Now: r.clock.now})
+	db, err := store.Open(context.Background(), store.Options{URL: r.url, Path: filepath.Join(r.path, name), Now: r.clock.now})
 	r.ok(err)
 	r.Cleanup(func() { _ = db.Close() })
 	r.db, r.room = db, store.Room[pds.Tx]{DB: db}
