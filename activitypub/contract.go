@@ -29,6 +29,8 @@ type Inbound struct {
 	Evidence []byte
 	// Received is when.
 	Received time.Time
+	// Sync is what the sender said about its followers here (FEP-8fcf), nil mostly.
+	Sync *SyncHint `json:",omitempty"`
 }
 
 // InboxFunc accepts an activity. It returns nil only when the activity is durable (or known to be a duplicate or of no

@@ -29,6 +29,50 @@ func SyncHeader(owner identity.ActorID, onHost []identity.ActorID) string {
 	return fmt.Sprintf(`collectionId="%s/followers", url="%s%s", digest="%s"`, owner, owner, syncSuffix, FollowersDigest(onHost))
 }
 
+// SyncHint is what a sender says about which of our actors follow it (Collection-Synchronization).
+type SyncHint struct {
+	// Owner is the sender, whose followers are meant.
+	Owner identity.ActorID `json:"owner"`
+	// URL lists those on this bridge, Digest is theirs.
+	URL    string `json:"url"`
+	Digest string `json:"digest"`
+}
+
+// readSync reads the header of a delivery if it is about the sender's own followers and, being a header, was signed.
+func readSync(r *http.Request, sig Signed) *SyncHint {
+	text := r.Header.Values("Collection-Synchronization")
+	if len(text) != 1 || !sig.Covers("collection-synchronization") {
+		return nil
+	}
+	params, err := cavageParams(text[0])
+	if err != nil || params["collectionId"] == "" || originOf(params["collectionId"]) != originOf(string(sig.Actor)) ||
+		originOf(params["url"]) != originOf(string(sig.Actor)) || len(params["digest"]) != 2*sha256.Size {
+		return nil
+	}
+	return &SyncHint{Owner: sig.Actor, URL: params["url"], Digest: params["digest"]}
+}
+
+// FollowersThere fetches the list of a hint. It is believed only if its digest is the one announced; then our actors
+// that are not in it do not follow any more, and those in it that do not know of it shall send an Undo.
+func (c *Client) FollowersThere(ctx context.Context, h SyncHint) ([]identity.ActorID, error) {
+	raw, _, err := c.get(ctx, h.URL)
+	if err != nil {
+		return nil, fmt.Errorf("fetching followers for synchronisation: %w", err)
+	}
+	doc, err := parseDocument(raw)
+	if err != nil {
+		return nil, err
+	}
+	var out []identity.ActorID
+	for _, id := range append(ids(doc["orderedItems"]), ids(doc["items"])...) {
+		out = append(out, identity.ActorID(id))
+	}
+	if FollowersDigest(out) != h.Digest {
+		return nil, fmt.Errorf("%w: the list does not fit its digest", ErrDocument)
+	}
+	return out, nil
+}
+
 // getFollowersAt lists to a signed reader the followers that live on the reader's own origin.
 func (s *Server) getFollowersAt(c echo.Context, owner, reader identity.ActorID) error {
 	if s.o.Store == nil || reader == "" {

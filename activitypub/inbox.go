@@ -127,6 +127,9 @@ func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
 		sum := sha256.Sum256(body)
 		in.ID = "sha256:" + hex.EncodeToString(sum[:])
 	}
+	if sig.Actor == actor {
+		in.Sync = readSync(r, sig)
+	}
 	in.Evidence = evidence(r, body)
 	return &in, sig, nil
 }

@@ -83,6 +83,7 @@ func parseCavage(r received, now time.Time) (parsed, error) {
 		return parsed{}, fmt.Errorf("%w: algorithm", ErrSignature)
 	}
 	covered := strings.Fields(strings.ToLower(params["headers"]))
+	p.covered = covered
 	if err := checkCavageCover(r, covered, params, p.algorithm, now); err != nil {
 		return parsed{}, err
 	}

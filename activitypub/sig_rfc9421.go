@@ -145,6 +145,9 @@ func parseRFC9421(r received, now time.Time) (parsed, error) {
 		return parsed{}, err
 	}
 	p.bases = [][]byte{base}
+	for _, c := range input[0].list {
+		p.covered = append(p.covered, c.value)
+	}
 	return p, nil
 }
 

@@ -82,6 +82,7 @@ type parsed struct {
 	algorithm string
 	// base is what was signed. There is more than one candidate where senders disagree (query or no query).
 	bases     [][]byte
+	covered   []string
 	signature []byte
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"footbridge/identity"
@@ -37,7 +38,12 @@ type Signed struct {
 	// Scheme is how it was signed; the sender surely reads that scheme, too.
 	Scheme Scheme
 	mark   [sha256.Size]byte
+	// covered are the headers under the signature.
+	covered []string
 }
+
+// Covers tells whether a header is under the signature.
+func (s Signed) Covers(header string) bool { return slices.Contains(s.covered, header) }
 
 // KeyIDOf reads which key a request claims, believing nothing: for blocking early, without a fetch.
 func (v *Verifier) KeyIDOf(r *http.Request, body []byte) (string, error) {
@@ -71,7 +77,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, body []byte) (Si
 	if p.scheme == SchemeRFC9421 && ed25519Signs(key.Key) {
 		p.scheme = SchemeEd25519
 	}
-	return Signed{Actor: key.Owner, KeyID: p.keyID, Scheme: p.scheme, mark: mark}, nil
+	return Signed{Actor: key.Owner, KeyID: p.keyID, Scheme: p.scheme, mark: mark, covered: p.covered}, nil
 }
 
 // Spend marks a signature as used, once what it signed is durable: the same bytes are refused from then on. It reports
