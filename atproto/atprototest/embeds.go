@@ -12,7 +12,7 @@ func (v *AppView) imageURL(did string, b any) string {
 	if !ok || state.Err != "" {
 		return ""
 	}
-	return v.URL + "/img/" + did + "/" + blob.Ref.String()
+	return v.URL() + "/img/" + did + "/" + blob.Ref.String()
 }
 
 // embed makes the view of an embed.

@@ -13,8 +13,10 @@ import (
 	"github.com/bluesky-social/indigo/atproto/syntax"
 )
 
-// Network is a whole ATmosphere. Set the fields that matter, then Start.
-type Network struct {
+// Options for Start; the zero value is a network of one PDS.
+type Options struct {
+	// HandleHosts says which base URL serves the well-known of handles that end in a suffix.
+	HandleHosts map[string]string
 	// PDSCount is how many PDSes there are; default one.
 	PDSCount int
 	// AccountLimit is the relay's limit of accounts for each host; default 1000.
@@ -23,60 +25,67 @@ type Network struct {
 	Now func() time.Time
 	// Ports fixes the listening addresses (host:port) by name: plc, relay, appview, chat, pds0, pds1.
 	Ports map[string]string
+}
 
-	PLC     *PLC
+// Network is a whole ATmosphere.
+type Network struct {
+	PLC *PLC
+	// PDS is the first of the PDSes.
+	PDS     *PDS
 	PDSes   []*PDS
 	Relay   *Relay
 	AppView *AppView
 	Chat    *Chat
 
+	o           Options
 	mu          sync.Mutex
 	handleHosts map[string]string // suffix to base URL
 	changed     chan struct{}
 }
 
 // Start starts all services on loopback. On an error nothing is left running.
-func (n *Network) Start() error {
-	if n.PDSCount <= 0 {
-		n.PDSCount = 1
+func Start(o Options) (*Network, error) {
+	o.PDSCount = max(o.PDSCount, 1)
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if n.Now == nil {
-		n.Now = time.Now
+	n := &Network{o: o, handleHosts: map[string]string{}, changed: make(chan struct{})}
+	for suffix, base := range o.HandleHosts {
+		n.SetHandleHost(suffix, base)
 	}
-	n.handleHosts, n.changed = map[string]string{}, make(chan struct{})
 	if err := n.start(); err != nil {
-		n.Close()
-		return fmt.Errorf("starting the ATmosphere: %w", err)
+		return nil, errors.Join(fmt.Errorf("starting the ATmosphere: %w", err), n.Close())
 	}
-	return nil
+	return n, nil
 }
 
 func (n *Network) start() error {
 	n.PLC = &PLC{}
-	if err := n.PLC.start(n.Ports["plc"], n.Now); err != nil {
+	if err := n.PLC.start(n.o.Ports["plc"], n.o.Now); err != nil {
 		return err
 	}
-	n.Relay = &Relay{Limit: n.AccountLimit}
-	if err := n.Relay.start(n.Ports["relay"], newIdents(n.PLC.URL, n.HandleHost), n.Now, n.notify); err != nil {
+	n.Relay = &Relay{Limit: n.o.AccountLimit}
+	if err := n.Relay.start(n.o.Ports["relay"], newIdents(n.PLC.URL(), n.HandleHost), n.o.Now, n.notify); err != nil {
 		return err
 	}
-	for i := range n.PDSCount {
+	for i := range n.o.PDSCount {
 		p := &PDS{}
 		n.PDSes = append(n.PDSes, p)
-		if err := p.start(n.Ports[fmt.Sprintf("pds%d", i)], n.PLC, n.Now); err != nil {
+		if err := p.start(n.o.Ports[fmt.Sprintf("pds%d", i)], n.PLC, n.o.Now); err != nil {
 			return err
 		}
-		n.SetHandleHost(pdsSuffix(i), p.URL)
-		n.Relay.Crawl(p.URL)
+		n.SetHandleHost(pdsSuffix(i), p.URL())
+		n.Relay.Crawl(p.URL())
 	}
 	n.AppView = &AppView{}
-	if err := n.AppView.start(n.Ports["appview"], n.Relay.URL, newIdents(n.PLC.URL, n.HandleHost), n.Now, n.notify); err != nil {
+	if err := n.AppView.start(n.o.Ports["appview"], n.Relay.URL(), newIdents(n.PLC.URL(), n.HandleHost), n.o.Now, n.notify); err != nil {
 		return err
 	}
 	n.Chat = &Chat{}
-	if err := n.Chat.start(n.Ports["chat"], newIdents(n.PLC.URL, n.HandleHost), n.Now, n.notify); err != nil {
+	if err := n.Chat.start(n.o.Ports["chat"], newIdents(n.PLC.URL(), n.HandleHost), n.o.Now, n.notify); err != nil {
 		return err
 	}
+	n.PDS = n.PDSes[0]
 	return n.awaitCrawls()
 }
 
@@ -105,7 +114,7 @@ func pdsSuffix(i int) string {
 }
 
 // Close stops everything.
-func (n *Network) Close() {
+func (n *Network) Close() error {
 	if n.AppView != nil {
 		n.AppView.shutdown()
 	}
@@ -121,13 +130,14 @@ func (n *Network) Close() {
 	if n.PLC != nil {
 		n.PLC.close()
 	}
+	return nil
 }
 
-// SetHandleHost says which base URL serves the well-known of handles that end in suffix (".zone.test").
+// SetHandleHost says which base URL serves the well-known of handles that are, or end in, a domain.
 func (n *Network) SetHandleHost(suffix, base string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.handleHosts[strings.ToLower(suffix)] = base
+	n.handleHosts[strings.ToLower(strings.TrimPrefix(suffix, "."))] = strings.TrimSuffix(base, "/")
 }
 
 // HandleHost returns the base URL that serves a handle's well-known, or nothing. The longest suffix wins.
@@ -136,7 +146,7 @@ func (n *Network) HandleHost(handle string) string {
 	defer n.mu.Unlock()
 	best, base := 0, ""
 	for suffix, b := range n.handleHosts {
-		if strings.HasSuffix(strings.ToLower(handle), suffix) && len(suffix) > best {
+		if strings.HasSuffix("."+strings.ToLower(handle), "."+suffix) && len(suffix) > best {
 			best, base = len(suffix), b
 		}
 	}
@@ -176,7 +186,7 @@ func (n *Network) Eventually(ctx context.Context, cond func() bool) error {
 
 // Get makes an XRPC query of the AppView and decodes the answer into out.
 func (n *Network) Get(ctx context.Context, method string, params map[string][]string, out any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.AppView.URL+"/xrpc/"+method, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.AppView.URL()+"/xrpc/"+method, nil)
 	if err != nil {
 		return err
 	}

@@ -8,12 +8,13 @@ import (
 	"footbridge/atproto/atprototest"
 )
 
-func start(t *testing.T, n *atprototest.Network) *atprototest.Network {
+func start(t *testing.T, o atprototest.Options) *atprototest.Network {
 	t.Helper()
-	if err := n.Start(); err != nil {
+	n, err := atprototest.Start(o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.Close)
+	t.Cleanup(func() { _ = n.Close() })
 	return n
 }
 
@@ -55,7 +56,7 @@ type view struct {
 
 // A conversation between two PDSes is seen whole by the AppView, and the strict relay refuses nothing.
 func TestNetworkCarriesAConversation(t *testing.T) {
-	n := start(t, &atprototest.Network{PDSCount: 2})
+	n := start(t, atprototest.Options{PDSCount: 2})
 	account, ref := must[*atprototest.Account](t), must[atprototest.Ref](t)
 	alice := account(n.CreateAccount("Alice"))
 	bob := account(n.CreateAccountOn(1, "Bob"))

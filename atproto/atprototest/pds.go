@@ -3,6 +3,7 @@ package atprototest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -164,6 +165,10 @@ func (p *PDS) Put(a *Account, collection, rkey string, record map[string]any) (R
 	defer p.mu.Unlock()
 	if rkey == "" {
 		rkey = a.tids.Next().String()
+	}
+	if record["$type"] == nil {
+		record = maps.Clone(record)
+		record["$type"] = collection
 	}
 	path := collection + "/" + rkey
 	if _, err := p.commit(a, []write{{path, record}}); err != nil {

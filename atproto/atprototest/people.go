@@ -14,7 +14,7 @@ func (n *Network) CreateAccountOn(i int, name string) (*Account, error) {
 	if !strings.Contains(handle, ".") {
 		handle += pdsSuffix(i)
 	} else {
-		n.SetHandleHost(handle, n.PDSes[i].URL)
+		n.SetHandleHost(handle, n.PDSes[i].URL())
 	}
 	a, err := n.PDSes[i].CreateAccount(handle)
 	if err != nil {
@@ -28,7 +28,7 @@ func (a *Account) PDS() *PDS { return a.pds }
 
 // record puts a record with $type and createdAt.
 func (n *Network) record(a *Account, collection, rkey string, fields map[string]any) (Ref, error) {
-	rec := map[string]any{"$type": collection, "createdAt": now8601(n.Now())}
+	rec := map[string]any{"$type": collection, "createdAt": now8601(n.o.Now())}
 	for k, v := range fields {
 		if v != nil {
 			rec[k] = v

@@ -13,8 +13,7 @@ import (
 
 // server is an HTTP server on a loopback port.
 type server struct {
-	// URL is http://127.0.0.1:port, Addr host:port.
-	URL, Addr string
+	base, addr string
 
 	http *http.Server
 	// sick, when set, answers every request with this status.
@@ -29,12 +28,18 @@ func (s *server) listen(addr string, h http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	s.Addr = l.Addr().String()
-	s.URL = "http://" + s.Addr
+	s.addr = l.Addr().String()
+	s.base = "http://" + s.addr
 	s.http = &http.Server{Handler: s.rude(h), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(l) }() // ends with ErrServerClosed
 	return nil
 }
+
+// URL is the base URL, http://127.0.0.1:port.
+func (s *server) URL() string { return s.base }
+
+// Addr is host:port.
+func (s *server) Addr() string { return s.addr }
 
 // rude answers with an error while the server is told to be sick.
 func (s *server) rude(h http.Handler) http.Handler {
