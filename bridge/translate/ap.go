@@ -366,6 +366,7 @@ func (j *apJob) strongRef(id string) (StrongRef, bool) {
 		return StrongRef{}, false
 	}
 	j.want(refURIs, uri)
+	j.wantGates(uri)
 	if r, ok := j.objectByURI(uri); ok {
 		return r, true
 	}
@@ -374,6 +375,15 @@ func (j *apJob) strongRef(id string) (StrongRef, bool) {
 		return StrongRef{uri, r.CID}, true
 	}
 	return StrongRef{}, false
+}
+
+// wantGates notes the gates of a post that may be answered or quoted.
+func (j *apJob) wantGates(uri string) {
+	did, collection, rkey, ok := SplitURI(uri)
+	if ok && j.collecting() && collection == nsidPost {
+		j.want(refURIs, "at://"+did+"/"+nsidThreadgate+"/"+rkey)
+		j.want(refURIs, "at://"+did+"/"+nsidPostgate+"/"+rkey)
+	}
 }
 
 func (j *apJob) objectByURI(uri string) (StrongRef, bool) {
@@ -404,6 +414,7 @@ const (
 	refURIs
 	refParents
 	refLinks
+	refAccts
 )
 
 // want notes a look-up once, while collecting.
@@ -417,6 +428,6 @@ func (j *apJob) want(k refKind, id string) {
 	}
 	j.seen[key] = true
 	r := j.refs
-	list := [...]*[]string{&r.Actors, &r.DIDs, &r.Handles, &r.Objects, &r.URIs, &r.Parents, &r.Links}[k]
+	list := [...]*[]string{&r.Actors, &r.DIDs, &r.Handles, &r.Objects, &r.URIs, &r.Parents, &r.Links, &r.Accts}[k]
 	*list = append(*list, id)
 }

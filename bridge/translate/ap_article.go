@@ -35,11 +35,16 @@ func (j *apJob) article(d *apDraft) {
 	}
 	d.home.description = words.text
 	d.home.image = j.articleImage(o)
-	d.media = j.dropMedia(d.media, d.home.image)
 	plain := htmlText(content, o)
 	if !strings.Contains(words.text, plain) {
 		j.lose(LossArticleBody, "")
 	}
+	var alts string
+	d.media, alts = j.dropMedia(d.media, plain)
+	if title.text == "" {
+		d.home.description = strings.TrimSpace(d.home.description + "\n" + alts)
+	}
+	plain = strings.TrimSpace(plain + "\n\n" + alts)
 	d.extra = func(key, uri, created string) []Write {
 		return j.document(uri, created, title.text, plain, d.home.image)
 	}
@@ -81,14 +86,17 @@ func (j *apJob) articleImage(o *as2.Value) string {
 }
 
 // dropMedia leaves out the pictures of an article's body: they are part of the text behind the card. A video stays.
-func (j *apJob) dropMedia(list []apMedia, cover string) []apMedia {
-	var out []apMedia
+// Descriptions that the text does not hold already are given back, to stand below it.
+func (j *apJob) dropMedia(list []apMedia, text string) (kept []apMedia, alts string) {
 	for _, m := range list {
-		if m.kind == mediaVideo && m.url != cover {
-			out = append(out, m)
+		switch {
+		case m.kind == mediaVideo:
+			kept = append(kept, m)
+		case m.alt != "" && !strings.Contains(text, m.alt):
+			alts += mediaLine(j.lines, m) + "\n"
 		}
 	}
-	return out
+	return kept, strings.TrimSpace(alts)
 }
 
 // document is the site.standard.document of an article.

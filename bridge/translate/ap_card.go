@@ -27,6 +27,9 @@ func (j *apJob) linkCard(a *as2.Value, m apMedia) apCard {
 	if c.image == "" {
 		c.image = j.imageURL(a.Get("image"))
 	}
+	if looksLikePost(m.url) {
+		return c
+	}
 	if p, ok := j.preview(m.url, m.url); ok {
 		if c.title == "" {
 			c.title = p.Title
@@ -50,7 +53,10 @@ func (j *apJob) preview(raw, url string) (Preview, bool) {
 	return p, ok
 }
 
-// embed makes app.bsky.embed.external; nil if the address is not one of the web.
+// mayShow tells whether a card may be made of an attached link: not of somebody's post or profile (R41).
+func (c apCard) mayShow() bool { return !looksLikePost(c.url) }
+
+// embedCard makes app.bsky.embed.external; nil if the address is not one of the web.
 func (j *apJob) embedCard(c apCard) map[string]any {
 	u, ok := webURL(c.url)
 	if !ok {

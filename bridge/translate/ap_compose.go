@@ -42,8 +42,8 @@ func (j *apJob) compose(rec map[string]any, d *apDraft, quote StrongRef, quoted 
 	return []map[string]any{j.fill(rec, text, embed)}
 }
 
-// fill completes a record.
-func (j *apJob) fill(rec map[string]any, text rich, embed map[string]any) map[string]any {
+// setText sets what every part of a post has.
+func setText(rec map[string]any, text rich, embed map[string]any) {
 	rec["text"] = text.text
 	if f := text.facets(); f != nil {
 		rec["facets"] = f
@@ -51,6 +51,11 @@ func (j *apJob) fill(rec map[string]any, text rich, embed map[string]any) map[st
 	if embed != nil {
 		rec["embed"] = embed
 	}
+}
+
+// fill completes a record.
+func (j *apJob) fill(rec map[string]any, text rich, embed map[string]any) map[string]any {
+	setText(rec, text, embed)
 	if tags := j.outerTags(text.marks); tags != nil {
 		rec["tags"] = tags
 	}
@@ -78,28 +83,36 @@ func mediaLine(l *apLines, m apMedia) string {
 	return "[" + kind + ": " + strings.TrimSpace(m.alt) + "]"
 }
 
+// maxSuffix is how much of a post links below the text may take, in graphemes.
+const maxSuffix = 150
+
 // suffix is the lines with links for which there is no room in the embed: attached links beside pictures, and the
 // original where the embed is taken.
 func (j *apJob) suffix(d *apDraft, hasMedia, wantHome bool, text rich) rich {
-	var out rich
-	cards := d.cards
-	if !hasMedia && len(cards) > 0 {
-		cards = cards[1:]
-	}
-	for _, c := range cards {
+	var out, home rich
+	free := !hasMedia
+	var rest []string
+	for _, c := range d.cards {
 		u, ok := webURL(c.url)
-		if !ok || hasLink(text, u) || hasLink(out, u) {
-			continue
-		}
-		j.lose(LossLinkCard, c.url)
-		out = joinRich("\n", out, linkRich(shortURL(u), u))
-	}
-	if wantHome && (hasMedia || len(d.cards) > 0) {
-		if u, ok := webURL(d.home.url); ok && !hasLink(text, u) {
-			out = joinRich("\n", out, j.homeLink(d, u, hasMedia))
+		switch {
+		case !ok || hasLink(text, u):
+		case free && c.mayShow():
+			free = false
+		default:
+			rest = append(rest, u)
 		}
 	}
-	return out
+	if u, ok := webURL(d.home.url); ok && wantHome && !free && !hasLink(text, u) {
+		home = j.homeLink(d, u, hasMedia)
+	}
+	for _, u := range rest {
+		next := joinRich("\n", out, linkRich(shortURL(u), u))
+		j.lose(LossLinkCard, u)
+		if sized(next.text)+sized(home.text) <= maxSuffix {
+			out = next
+		}
+	}
+	return joinRich("\n", out, home)
 }
 
 // homeLink is the link to the original in the text; where files are missing beside others, it says which.
@@ -156,7 +169,7 @@ func (j *apJob) chooseEmbed(d *apDraft, embed map[string]any, hasMedia bool, tex
 		return embed
 	}
 	for _, c := range d.cards {
-		if e := j.embedCard(c); e != nil {
+		if e := j.embedCard(c); e != nil && c.mayShow() {
 			return e
 		}
 	}

@@ -24,6 +24,17 @@ func quoteProperty(o *as2.Value) string {
 // stripQuoteLine takes the line off that stands for the quote where quotes are not known: "RE: address" at the end, or
 // the quoted address alone on the last line.
 func (j *apJob) stripQuoteLine(r rich) rich {
+	for range 4 {
+		next := j.stripOneLine(r)
+		if next.text == r.text {
+			break
+		}
+		r = next
+	}
+	return r
+}
+
+func (j *apJob) stripOneLine(r rich) rich {
 	start, line := lastLine(r.text)
 	address, re := strings.TrimSpace(line), false
 	for _, p := range [...]string{"RE:", "Re:", "re:", "RE：", "QT:", "RT:"} {

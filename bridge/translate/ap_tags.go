@@ -201,9 +201,30 @@ func (j *apJob) personByHandle(who string) string {
 	if strings.HasPrefix(who, "did:") {
 		return j.ifJoined(who)
 	}
-	who = strings.ToLower(who)
-	j.want(refHandles, who)
-	return j.ifJoined(j.c.Handles[who])
+	return j.ifJoined(j.handleDID(who))
+}
+
+// handleDID is whose handle a name is, joined or not; "" if it has not the form of a handle or is nobody's.
+func (j *apJob) handleDID(name string) string {
+	name = strings.ToLower(name)
+	if !handleForm(name) {
+		return ""
+	}
+	j.want(refHandles, name)
+	return j.c.Handles[name]
+}
+
+// handleForm tells whether a name in lower case is a handle by its form (atproto.com/specs/handle).
+func handleForm(s string) bool {
+	dots := 0
+	for i, label := range strings.Split(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+		dots = i
+	}
+	last := s[strings.LastIndexByte(s, '.')+1:]
+	return dots > 0 && len(s) <= 253 && (last[0] < '0' || last[0] > '9')
 }
 
 func (j *apJob) ifJoined(did string) string {
@@ -218,7 +239,9 @@ func (j *apJob) personByAcct(user, host string) string {
 	if user == "" || host == "" {
 		return ""
 	}
-	if did := j.people().byAcct[strings.ToLower(user+"@"+host)]; did != "" {
+	acct := strings.ToLower(user + "@" + host)
+	j.want(refAccts, acct)
+	if did := j.people().byAcct[acct]; did != "" {
 		return did
 	}
 	if host == hostOf(base(j.c.Domain)) {
@@ -243,9 +266,7 @@ func (j *apJob) pageURI(href string) string {
 		return ""
 	}
 	if !strings.HasPrefix(who, "did:") {
-		who = strings.ToLower(who)
-		j.want(refHandles, who)
-		who = j.c.Handles[who]
+		who = j.handleDID(who)
 	}
 	uri := "at://" + who + "/" + nsidPost + "/" + rkey
 	if _, _, _, ok := SplitURI(uri); !ok {

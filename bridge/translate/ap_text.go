@@ -180,8 +180,7 @@ func (j *apJob) namedPerson(text string) string {
 
 // knownHandle tells whether a text is @ and a handle that exists.
 func (j *apJob) knownHandle(text string) bool {
-	_, ok := j.c.Handles[strings.ToLower(strings.TrimPrefix(text, "@"))]
-	return ok
+	return j.handleDID(strings.TrimPrefix(text, "@")) != ""
 }
 
 // profileLike tells whether an address has the form of a profile page.
@@ -205,10 +204,11 @@ func bareMention(text string, tag *apMention) string {
 	}
 	user, _, acct := strings.Cut(t, "@")
 	switch {
-	case strings.Contains(user, "://") && tag != nil && tag.user != "":
+	case strings.Contains(t, "://") && tag != nil && tag.user != "":
 		return "@" + tag.user
-	case strings.Contains(user, "://"):
-		return "@" + user[strings.LastIndexAny(strings.TrimRight(user, "/"), "/@")+1:]
+	case strings.Contains(t, "://"):
+		t = strings.TrimRight(t, "/")
+		return "@" + t[strings.LastIndexAny(t, "/@")+1:]
 	case acct || tag != nil && strings.EqualFold(tag.user, user) && tag.host != "bsky.app":
 		return sign + user
 	case sign != "":
@@ -284,7 +284,14 @@ func (s *textScan) address() bool {
 	if !hasFold(rest, "https://") && !hasFold(rest, "http://") || s.afterWord() {
 		return false
 	}
-	t := rest[:addressEnd(rest)]
+	run := addressRun(rest)
+	if run > maxURL {
+		// No address is so long; it is copied at once, so that what is in it costs nothing more.
+		s.buf = append(s.buf, rest[:run]...)
+		s.pos += run
+		return true
+	}
+	t := rest[:addressEnd(rest[:run])]
 	u, ok := webURL(t)
 	if !ok || !strings.Contains(hostOf(u), ".") {
 		return false
@@ -295,14 +302,22 @@ func (s *textScan) address() bool {
 	return true
 }
 
-// addressEnd is where a bare address ends.
-func addressEnd(s string) int {
-	end := strings.IndexFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("<>\"`“”„«»「」『』【】（）［］、。，！？；：…", r)
-	})
-	if end < 0 {
-		end = len(s)
+// addressRun is how far a bare address reaches at most.
+func addressRun(s string) int {
+	for i, r := range s {
+		if r < 0x80 && r > ' ' && r != '<' && r != '>' && r != '"' && r != '`' && r != 0x7f {
+			continue
+		}
+		if r < 0x80 || unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("“”„«»「」『』【】（）［］、。，！？；：…", r) {
+			return i
+		}
 	}
+	return len(s)
+}
+
+// addressEnd is where the address of a run ends: before punctuation that belongs to the sentence.
+func addressEnd(s string) int {
+	end := len(s)
 	for end > 0 {
 		switch c := s[end-1]; c {
 		case '.', ',', ';', ':', '!', '?', '\'', '*', '_', '~', '|':

@@ -8,7 +8,7 @@ import (
 // maxParts of a thread; what does not fit is behind a link in the last part.
 const maxParts = 10
 
-// roomPerPart leaves room for the number of a part: "… (10/10)".
+// roomPerPart leaves room for the number of a part: " (10/10)".
 const roomPerPart = maxPostGraphemes - 10
 
 // thread writes a long post as several records, each a reply to the one before. The parts without their numbers,
@@ -26,7 +26,7 @@ func (j *apJob) thread(rec map[string]any, d *apDraft, whole rich, embed map[str
 				p[k] = v
 			}
 		}
-		text := appendRich(c, rich{text: partNumber(c.text, i+1, len(chunks))})
+		text := appendRich(c, rich{text: partNumber(i+1, len(chunks))})
 		var e map[string]any
 		if i == 0 {
 			if r, ok := rec["reply"]; ok {
@@ -39,31 +39,19 @@ func (j *apJob) thread(rec map[string]any, d *apDraft, whole rich, embed map[str
 		if i == len(chunks)-1 && e == nil && (rest || d.wantHome) {
 			e = j.embedCard(d.home)
 		}
-		parts = append(parts, j.fillPart(p, text, e, i == 0))
+		setText(p, text, e)
+		parts = append(parts, p)
+	}
+	// Tags that no part shows stand beside the first.
+	if tags := j.outerTags(whole.marks); tags != nil && len(parts) > 0 {
+		parts[0]["tags"] = tags
 	}
 	return parts
 }
 
-func (j *apJob) fillPart(p map[string]any, text rich, embed map[string]any, first bool) map[string]any {
-	if first {
-		return j.fill(p, text, embed)
-	}
-	tags := j.hashtags
-	j.hashtags = &apHashtags{}
-	defer func() { j.hashtags = tags }()
-	return j.fill(p, text, embed)
-}
-
-// partNumber is what follows a part. A part that ends within a word gets an ellipsis, which belongs to the number.
-func partNumber(text string, i, n int) string {
-	if strings.HasSuffix(text, " ") || strings.HasSuffix(text, "\n") {
-		return fmt.Sprintf("(%d/%d)", i, n)
-	}
-	if i == n {
-		return fmt.Sprintf(" (%d/%d)", i, n)
-	}
-	return fmt.Sprintf("%s (%d/%d)", ellipsis, i, n)
-}
+// partNumber is what follows a part. The no-break space is no character of the text, so that parts can be put together
+// again: each is a piece of the source with all its white space, then this.
+func partNumber(i, n int) string { return fmt.Sprintf("\u00a0(%d/%d)", i, n) }
 
 // splitRich splits at a paragraph, else a sentence, else a word, else anywhere between characters; at most ten parts.
 func splitRich(r rich) (chunks []rich, rest bool) {

@@ -40,6 +40,9 @@ func fits(s string, n, m int) bool {
 
 // prefixLen is the length in bytes of the longest prefix of s with at most n clusters and m bytes.
 func prefixLen(s string, n, m int) int {
+	if n <= 0 || m <= 0 {
+		return 0
+	}
 	if plainASCII(s) {
 		return min(len(s), n, m)
 	}

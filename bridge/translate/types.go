@@ -145,7 +145,10 @@ type Event struct {
 type Refs struct {
 	// Actors are AP actor ids and profile URLs; DIDs and Handles are AT accounts; all may or may not have joined.
 	Actors, DIDs, Handles []string
-	// Objects are AP object ids (parents, quotes, targets); URIs are at-uris of the same.
+	// Accts are user@host of fediverse accounts that are named in a text without a link.
+	Accts []string
+	// Objects are AP object ids (parents, quotes, targets), and pages of posts on bsky.app, whose handle may have to be
+	// resolved first; URIs are at-uris of the same, and of the gates beside them.
 	Objects, URIs []string
 	// Parents are those of Objects and URIs without which the post would lose its place: a parent in flight is waited for.
 	Parents []string
