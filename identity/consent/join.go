@@ -139,9 +139,12 @@ func (d *Desk) notice(tx Tx, c Contact) (Asked, error) {
 // codeAlphabet has no letters or digits that are easily mixed up.
 const codeAlphabet = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
+// codeLength is short enough to type.
+const codeLength = 6
+
 func newCode(random io.Reader) (string, error) {
 	var b strings.Builder
-	for b.Len() < 6 {
+	for b.Len() < codeLength {
 		var one [1]byte
 		if _, err := io.ReadFull(random, one[:]); err != nil {
 			return "", fmt.Errorf("making a code: %w", err)

@@ -28,7 +28,9 @@ type ledger struct {
 type hashReader struct{ tx Tx }
 
 // ReadHashes implements tlog.HashReader.
-func (h hashReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) { return h.tx.LedgerHashes(indexes) }
+func (h hashReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	return h.tx.LedgerHashes(indexes)
+}
 
 func (g ledger) append(tx Tx, l *Leaf) (int64, error) {
 	leaf, err := l.Bytes()

@@ -195,7 +195,7 @@ type policyRule struct {
 
 func (r Reader) matching(rules []policyRule, network string) (allowed []policyRule, denied bool) {
 	for _, rule := range rules {
-		if rule.Bridge != "*" && !slices.Contains(r.names(), rule.Bridge) {
+		if rule.Bridge != "*" && !r.named(rule.Bridge) {
 			continue
 		}
 		if rule.Network != "" && rule.Network != network {

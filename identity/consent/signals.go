@@ -84,7 +84,7 @@ func normList(in []Scope) []Scope {
 
 // Reader says for which bridge signals are read.
 type Reader struct {
-	// Bridge is the id of the bridge's own actor; its host counts as its name too.
+	// Bridge is the id of the bridge's own actor, or its host; both count as its name.
 	Bridge string
 	Now    time.Time
 }
@@ -267,12 +267,17 @@ func plain(s string) string {
 	}, s)
 }
 
-func (r Reader) names() []string {
-	names := []string{r.Bridge}
-	if u, err := url.Parse(r.Bridge); err == nil && u.Host != "" {
-		names = append(names, u.Host, u.Scheme+"://"+u.Host, u.Scheme+"://"+u.Host+"/")
+// named tells whether s means this bridge: by the id of its actor, or by its host.
+func (r Reader) named(s string) bool {
+	return s != "" && (s == r.Bridge || strings.EqualFold(hostIn(s), hostIn(r.Bridge)))
+}
+
+// hostIn is the host of a URL, or of what is a bare host already.
+func hostIn(s string) string {
+	if u, err := url.Parse(s); err == nil && u.Host != "" {
+		return u.Host
 	}
-	return names
+	return s
 }
 
 // bridgeable is FEP-0036. It was proposed as a boolean, and with more values; "ask" and "allow" say nothing (E5 never
@@ -287,7 +292,7 @@ func (r Reader) bridgeable(s *Signals, m object) {
 		return
 	}
 	for _, v := range texts(raw) {
-		if slices.Contains([]string{"ask", "allow", "fine"}, strings.ToLower(v)) || slices.Contains(r.names(), v) {
+		if slices.Contains([]string{"ask", "allow", "fine"}, strings.ToLower(v)) || r.named(v) {
 			return
 		}
 	}

@@ -131,10 +131,7 @@ func (d *Desk) Notice(s identity.Subject, want string, needs []Scope) Notice {
 
 func (t *Texts) notice(o Operator, s identity.Subject, want string, needs []Scope) Notice {
 	c := t.Binding(want)
-	where := c.Strings["notice.where.ap"]
-	if strings.HasPrefix(string(s), "did:") {
-		where = c.Strings["notice.where.at"]
-	}
+	where := c.Strings[whereID(s)]
 	parts := []string{c.Strings["notice.body"]}
 	for _, n := range needs {
 		parts = append(parts, c.Strings["notice.warn."+string(n)])
@@ -153,3 +150,28 @@ func (d *Desk) Show(tx Tx, s identity.Subject, want string, needs []Scope) (Noti
 	}
 	return n, nil
 }
+
+// whereID names the other network of a subject.
+func whereID(s identity.Subject) string {
+	if strings.HasPrefix(string(s), "did:") {
+		return "notice.where.at"
+	}
+	return "notice.where.ap"
+}
+
+// ScopeWords lists scopes in words; parts of the profile are not listed beside the whole.
+func (t *Texts) ScopeWords(lang string, scopes []Scope) string {
+	var words []string
+	for _, i := range Scopes() {
+		if slices.Contains(scopes, i.Name) && !strings.HasPrefix(string(i.Name), "profile.") {
+			words = append(words, t.Say(lang, "scope."+string(i.Name), nil))
+		}
+	}
+	if len(words) == 0 {
+		return t.Say(lang, "receipt.nothing", nil)
+	}
+	return strings.Join(words, t.Say(lang, "list.comma", nil))
+}
+
+// StateWords says where somebody stands.
+func (t *Texts) StateWords(lang string, s State) string { return t.Say(lang, "state."+string(s), nil) }

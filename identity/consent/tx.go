@@ -46,9 +46,9 @@ type Row struct {
 
 // Suppression keeps a no, or an end, without the name (R16).
 type Suppression struct {
-	Who                Pseudonym
-	State              State
-	Reason             Reason
+	Who                 Pseudonym
+	State               State
+	Reason              Reason
 	Ledger, Incarnation int64
 	At                  time.Time
 }
