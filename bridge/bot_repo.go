@@ -83,5 +83,5 @@ func (b *Bridge) openBot(ctx context.Context, tx Tx, did syntax.DID) error {
 	if _, _, err := b.Host.Apply(ctx, tx, permit, did, pds.Write{Collection: "app.bsky.actor.profile", RKey: "self", Record: profile}); err != nil {
 		return fmt.Errorf("writing the bot's profile: %w", err)
 	}
-	return b.announce(tx)
+	return errors.Join(b.announce(tx), b.checkRelays(tx, b.botSubject(), did))
 }

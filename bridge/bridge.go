@@ -125,6 +125,7 @@ func (b *Bridge) Handlers() map[string]queue.Handler {
 		JobRefresh:   b.handleRefresh,
 		JobPLC:       b.handlePLC,
 		JobCrawl:     b.handleCrawl,
+		JobRelay:     b.handleRelay,
 		JobDeliver:   b.handleDeliver,
 		JobDelete:    b.handleDeliver,
 		JobNotify:    b.handleNotify,

@@ -44,6 +44,9 @@ func (d *Directory) ByID(ctx context.Context, id identity.ActorID) (*activitypub
 
 func localActor(tx Tx, acc *identity.Account) (*activitypub.LocalActor, error) {
 	a := &activitypub.LocalActor{ID: acc.Actor, Username: string(acc.Handle), Presence: presence(acc.Status)}
+	if acc.Status == identity.CopyErasing {
+		return leavingActor(a), nil
+	}
 	if a.Presence != activitypub.Present {
 		return a, nil
 	}
@@ -58,6 +61,14 @@ func localActor(tx Tx, acc *identity.Account) (*activitypub.LocalActor, error) {
 		a.Username = name
 	}
 	return a, nil
+}
+
+// leavingActor is what an actor still shows while its Deletes are under way: the key that they are checked with.
+func leavingActor(a *activitypub.LocalActor) *activitypub.LocalActor {
+	a.Presence = activitypub.Present
+	a.Document = map[string]any{"id": string(a.ID), "type": "Person", "preferredUsername": a.Username, "inbox": string(a.ID) + "/inbox",
+		"outbox": string(a.ID) + "/outbox", "discoverable": false, "indexable": false}
+	return a
 }
 
 // presence is what a request for a copy is told: hidden ones are not found, erased ones are gone.

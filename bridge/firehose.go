@@ -150,3 +150,18 @@ func recordField(raw json.RawMessage, name string) any {
 	}
 	return rec[name]
 }
+
+// Watcher is the filter over the firehose: members' commits, whatever names a copy, a member or the bot, and consent
+// records of people not heard of before.
+type Watcher struct {
+	*atproto.DIDSet
+	nsid []byte
+}
+
+// Watcher gives the filter to the firehose reader.
+func (b *Bridge) Watcher() Watcher { return Watcher{b.Interest, []byte(b.ConsentCollection())} }
+
+// Mentions implements atproto.Interest.
+func (w Watcher) Mentions(blocks []byte) bool {
+	return w.DIDSet.Mentions(blocks) || bytes.Contains(blocks, w.nsid)
+}

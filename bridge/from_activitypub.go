@@ -100,7 +100,7 @@ func (b *Bridge) publishActivity(ctx context.Context, j queue.Job, in activitypu
 }
 
 func (b *Bridge) convertActivity(ctx context.Context, j queue.Job, in activitypub.Inbound, acc *identity.Account) (translate.ATResult, blobSet, error) {
-	refs, err := translate.ActivityRefs(in.Raw, b.Settings.Domain)
+	refs, err := translate.ActivityRefs(in.Raw, b.Settings.BaseURL)
 	if err != nil {
 		return translate.ATResult{}, nil, queue.Drop(string(translate.DropMalformed))
 	}

@@ -122,11 +122,11 @@ func (b *Bridge) previous(ctx context.Context, uri string) (raw json.RawMessage,
 }
 
 func (b *Bridge) objectID(acc *identity.Account, uri string) string {
-	return translate.ObjectID(b.Settings.Domain, uri, acc.Incarnation)
+	return translate.ObjectID(b.Settings.BaseURL, uri, acc.Incarnation)
 }
 
 func (b *Bridge) convertEvent(ctx context.Context, j queue.Job, ev translate.Event, acc *identity.Account) (translate.APResult, error) {
-	c, _, err := b.resolve(ctx, j, acc, translate.EventRefs(ev, b.Settings.Domain))
+	c, _, err := b.resolve(ctx, j, acc, translate.EventRefs(ev, b.Settings.BaseURL))
 	if err != nil {
 		return translate.APResult{}, err
 	}

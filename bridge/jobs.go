@@ -21,6 +21,7 @@ const (
 	JobRefresh   = "refresh"       // bring the copy's profile up to date: profile.go
 	JobPLC       = "plc"           // send a stored PLC operation: provision.go
 	JobCrawl     = "crawl"         // tell the relays: provision.go
+	JobRelay     = "relay"         // look whether the relays show a repo: health.go
 	JobDeliver   = "deliver"       // one activity to one inbox: deliver.go
 	JobDelete    = "deliver.erase" // the same for Deletes and Undos, kept trying for 14 days
 	JobNotify    = "notify"        // a private message to a person: notify.go

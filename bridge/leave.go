@@ -243,7 +243,7 @@ func (b *Bridge) eraseRepo(ctx context.Context, tx Tx, acc *identity.Account) er
 	if err := b.Host.DeleteRepo(tx, permit, acc.DID); err != nil && !errors.Is(err, pds.ErrNoRepo) {
 		return fmt.Errorf("deleting a repo: %w", err)
 	}
-	t, err := job(JobTombstone, "plc:"+string(acc.DID), SubjectJob{Subject: acc.Subject(), Step: string(acc.DID)})
+	t, err := job(JobTombstone, "plc:"+string(acc.DID), SubjectJob{Step: string(acc.DID)})
 	if err != nil {
 		return err
 	}
@@ -263,9 +263,13 @@ func (b *Bridge) unfollowMember(tx Tx, acc *identity.Account) error {
 		epoch: acc.Epoch, inboxes: []string{acc.Inbox}, priority: queue.Urgent})
 }
 
-// forget drops every row about the person; what stays is the tombstone of the copy's own address, so that it answers Gone,
-// and the ledger. Deliveries of Deletes that still wait keep their bodies.
+// forget drops every row about the person once the last Delete has arrived, or its time is up. Until then the copy's
+// actor still shows its key, so that servers can check the Deletes (1.5 of the erasure table). What stays is that the
+// copy's address is gone, and the ledger.
 func (b *Bridge) forget(ctx context.Context, j queue.Job, acc *identity.Account) error {
+	if wait, err := b.deletesUnderWay(ctx, j, acc); wait > 0 || err != nil {
+		return errors.Join(err, snooze(wait))
+	}
 	return b.done(ctx, j, func(tx Tx) error {
 		if err := b.report(tx, acc); err != nil {
 			return err
@@ -277,17 +281,47 @@ func (b *Bridge) forget(ctx context.Context, j queue.Job, acc *identity.Account)
 			return err
 		}
 		tx.AfterCommit(func() { b.watch(acc) })
-		for _, wait := range verifyAfter {
-			v, err := job(JobVerify, "verify:"+shortHash(string(acc.Subject())), VerifyJob{Subject: acc.Subject(), DID: string(acc.DID), Native: acc.Native, Actor: acc.Actor})
-			if err != nil {
-				return err
-			}
-			if err := tx.Enqueue(later(v, tx.Now().Add(wait))); err != nil {
-				return err
-			}
-		}
-		return nil
+		return b.lookAgain(tx, acc)
 	})
+}
+
+// deletesUnderWay tells how long to wait for Deletes that have not arrived yet.
+func (b *Bridge) deletesUnderWay(ctx context.Context, j queue.Job, acc *identity.Account) (wait time.Duration, err error) {
+	if acc.Native == identity.ActivityPub || b.Now().Sub(j.Created) > keyGrace {
+		return 0, nil
+	}
+	err = b.Store.View(ctx, func(tx Tx) error {
+		n, err := tx.PendingJobs(string(acc.Subject()), JobDelete)
+		if n > 0 {
+			wait = min(time.Second<<min(j.Deferred, 12), 10*time.Minute)
+		}
+		return err
+	})
+	return wait, err
+}
+
+func snooze(wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	return queue.Snooze("deletes_under_way", wait)
+}
+
+// lookAgain plans the checks after an erasure. They know the copy's own ids only, which were public and are gone.
+func (b *Bridge) lookAgain(tx Tx, acc *identity.Account) error {
+	if acc.Native == identity.ATProto || acc.DID == "" {
+		return nil
+	}
+	for _, wait := range verifyAfter {
+		v, err := job(JobVerify, "verify:"+string(acc.DID), VerifyJob{DID: string(acc.DID)})
+		if err != nil {
+			return err
+		}
+		if err := tx.Enqueue(later(v, tx.Now().Add(wait))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *Bridge) forgetRows(tx Tx, acc *identity.Account) error {
@@ -310,7 +344,10 @@ func (b *Bridge) forgetRows(tx Tx, acc *identity.Account) error {
 	if err := tx.ForgetBodies(acc.Subject()); err != nil {
 		return err
 	}
-	// The row stays without a name, so that the actor's id answers Gone and its keys sign the last Deletes.
+	if err := errors.Join(tx.DeliveredForget(acc.Actor), tx.DropMessages(acc.Subject(), time.Time{}), tx.DeleteSealedKeys(string(acc.Actor))); err != nil {
+		return err
+	}
+	// The row stays without a name, so that the actor's id answers Gone.
 	acc.Handle, acc.Acct, acc.URL = "", "", ""
 	return tx.PutAccount(acc)
 }
@@ -338,12 +375,9 @@ func (b *Bridge) report(tx Tx, acc *identity.Account) error {
 	return b.sayLast(tx, acc, len(inboxes))
 }
 
-// VerifyJob is the payload of JobVerify. It holds only ids that the erasure left behind in public anyway.
+// VerifyJob is the payload of JobVerify: the DID that an erased copy had.
 type VerifyJob struct {
-	Subject identity.Subject `json:"subject"`
-	DID     string           `json:"did"`
-	Native  identity.Network `json:"native"`
-	Actor   identity.ActorID `json:"actor"`
+	DID string `json:"did"`
 }
 
 // handleVerify looks whether the relay and the AppView let go of an erased copy, and says it once more if not (R31).
@@ -352,7 +386,7 @@ func (b *Bridge) handleVerify(ctx context.Context, j queue.Job) error {
 	if err != nil {
 		return err
 	}
-	if p.Native == identity.ATProto || p.DID == "" || b.Settings.Offline || b.Reader == nil {
+	if b.Settings.Offline || b.Reader == nil {
 		return nil
 	}
 	for _, relay := range b.Settings.Relays {
@@ -364,7 +398,7 @@ func (b *Bridge) handleVerify(ctx context.Context, j queue.Job) error {
 			continue
 		}
 		err = b.Store.Update(ctx, func(tx Tx) error {
-			permit, err := b.Gate.Erase(ctx, tx, p.Subject)
+			permit, err := b.Gate.Service(ctx, tx, b.botSubject(), consent.PurposeInstance)
 			if err != nil {
 				return err
 			}
@@ -386,7 +420,7 @@ func (b *Bridge) handleTombstone(ctx context.Context, j queue.Job) error {
 	}
 	did := syntax.DID(p.Step)
 	if !b.Settings.Offline {
-		if err := b.tombstonePLC(ctx, p.Subject, did); err != nil {
+		if err := b.tombstonePLC(ctx, did); err != nil {
 			return err
 		}
 	}
@@ -400,14 +434,14 @@ func (b *Bridge) handleTombstone(ctx context.Context, j queue.Job) error {
 }
 
 // tombstonePLC signs the last operation, once, and sends it.
-func (b *Bridge) tombstonePLC(ctx context.Context, s identity.Subject, did syntax.DID) error {
+func (b *Bridge) tombstonePLC(ctx context.Context, did syntax.DID) error {
 	var permit consent.Permit
 	var op identity.StoredOp
 	err := b.Store.Update(ctx, func(tx Tx) (err error) {
 		if op, err = b.lastOp(tx, did); err != nil {
 			return err
 		}
-		permit, err = b.Gate.Erase(ctx, tx, s)
+		permit, err = b.Gate.Erase(ctx, tx, identity.Subject(did)) // whose it was is forgotten by now
 		return err
 	})
 	if err != nil {

@@ -75,6 +75,8 @@ type ObjectTx interface {
 	Message(id string) ([]byte, error)
 	// DropMessages forgets the bodies of a subject, or those older than the time if the subject is empty.
 	DropMessages(subject identity.Subject, before time.Time) error
+	// PendingJobs counts the waiting jobs of a kind that are about a subject.
+	PendingJobs(subject, kind string) (int, error)
 	// PutOutcome keeps what became of a person's thing, for their own page.
 	PutOutcome(o Outcome) error
 	// Outcomes lists them newest first.

@@ -88,7 +88,7 @@ func (b *Bridge) heedSignals(ctx context.Context, acc *identity.Account, s conse
 
 // profileRecord converts an actor document with its pictures.
 func (b *Bridge) profileRecord(ctx context.Context, acc *identity.Account, remote activitypub.RemoteActor) (map[string]any, []translate.Loss, blobSet, error) {
-	refs, err := translate.ActivityRefs(remote.Raw, b.Settings.Domain)
+	refs, err := translate.ActivityRefs(remote.Raw, b.Settings.BaseURL)
 	if err != nil {
 		return nil, nil, nil, queue.Dead(fmt.Errorf("reading a profile: %w", err))
 	}

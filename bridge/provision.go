@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/bluesky-social/indigo/atproto/atcrypto"
 	"github.com/bluesky-social/indigo/atproto/syntax"
@@ -24,7 +23,7 @@ func (b *Bridge) granted(tx Tx, acc *identity.Account, change consent.Change) er
 	}
 	acc.Status = identity.CopyProvisioning
 	if acc.Native == identity.ATProto {
-		acc.Actor = identity.ActorID(translate.ActorID(b.Settings.Domain, string(acc.DID), acc.Incarnation))
+		acc.Actor = identity.ActorID(translate.ActorID(b.Settings.BaseURL, string(acc.DID), acc.Incarnation))
 		acc.Acct = string(acc.Handle) + "@" + b.Settings.Domain
 	}
 	if err := tx.PutAccount(acc); err != nil {
@@ -247,7 +246,7 @@ func (b *Bridge) openRepo(ctx context.Context, tx Tx, acc *identity.Account, rec
 	if err := b.note(tx, current, string(current.Actor), "profile", "ap>at", "bridged", lossNames(losses)); err != nil {
 		return err
 	}
-	return b.announce(tx)
+	return errors.Join(b.announce(tx), b.checkRelays(tx, current.Subject(), current.DID))
 }
 
 func (b *Bridge) putProfile(ctx context.Context, tx Tx, permit consent.Permit, acc *identity.Account, record map[string]any, blobs blobSet) error {
@@ -334,7 +333,7 @@ func (b *Bridge) announce(tx Tx) error {
 			return err
 		}
 		j.Dedup = fmt.Sprintf("crawl:%s:%d", relay, tx.Now().Unix()/10)
-		if err := tx.Enqueue(later(j, tx.Now().Add(time.Second))); err != nil {
+		if err := tx.Enqueue(j); err != nil {
 			return err
 		}
 	}

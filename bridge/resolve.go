@@ -30,7 +30,7 @@ const actorAge = 24 * time.Hour
 // the context: what is not there cannot leak.
 func (b *Bridge) resolve(ctx context.Context, j queue.Job, acc *identity.Account, refs translate.Refs) (*translate.Context, blobSet, error) {
 	c := &translate.Context{
-		Now: b.Now().UTC(), Domain: b.Settings.Domain, Actors: map[string]translate.Actor{}, Objects: map[string]translate.StrongRef{},
+		Now: b.Now().UTC(), Domain: b.Settings.BaseURL, Actors: map[string]translate.Actor{}, Objects: map[string]translate.StrongRef{},
 		Records: map[string]translate.Record{}, APObjects: map[string]json.RawMessage{}, Handles: map[string]string{},
 		Blobs: map[string]translate.Blob{}, Previews: map[string]translate.Preview{}, Incarnation: acc.Incarnation,
 	}
@@ -247,7 +247,7 @@ func (b *Bridge) memberWrote(ctx context.Context, id string) (bool, error) {
 
 // uriOf is the at-uri that an id of this bridge stands for; empty if it is not one.
 func (b *Bridge) uriOf(id string) string {
-	own, ok := translate.ParseOwnID(b.Settings.Domain, id)
+	own, ok := translate.ParseOwnID(b.Settings.BaseURL, id)
 	if !ok {
 		return ""
 	}

@@ -86,10 +86,22 @@ func (s *Story) Tell(ctx context.Context, w *World) error {
 	} {
 		s.chapter(step.name)
 		if err := step.run(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.name, err)
+			return fmt.Errorf("%s: %w%s", step.name, err, s.faults())
 		}
 	}
 	return nil
+}
+
+// faults are what the judges of the ATmosphere refused.
+func (s *Story) faults() string {
+	var b strings.Builder
+	for _, r := range s.w.AT.Relay.Rejected() {
+		fmt.Fprintf(&b, "\n  the relay refused: %+v", r)
+	}
+	for _, f := range s.w.AT.AppView.Faults() {
+		fmt.Fprintf(&b, "\n  the AppView found: %+v", f)
+	}
+	return b.String()
 }
 
 func (s *Story) people(context.Context) (err error) {

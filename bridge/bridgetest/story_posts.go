@@ -206,7 +206,7 @@ func (s *Story) editAndDelete(ctx context.Context) error {
 	if err := s.ana.Delete(ctx, s.door); err != nil {
 		return err
 	}
-	err = Eventually(ctx, "the deleted post gone from the AppView", func(ctx context.Context) error {
+	err := Eventually(ctx, "the deleted post gone from the AppView", func(ctx context.Context) error {
 		posts, err := s.view.Feed(ctx, s.anaCopy)
 		if err != nil {
 			return err

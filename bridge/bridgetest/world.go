@@ -10,10 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"github.com/bluesky-social/indigo/atproto/syntax"
 
 	"footbridge/activitypub/activitypubtest"
 	"footbridge/atproto/atprototest"
@@ -96,19 +93,11 @@ func (w *World) configure(port int) {
 	}
 }
 
-// handleURL sends handle look-ups to whoever serves them in this world.
-func (w *World) handleURL(h syntax.Handle) string {
-	if strings.HasSuffix(string(h), "."+Zone) {
-		return w.URL
-	}
-	return w.AT.PDS.URL()
-}
-
 func (w *World) startOn(ctx context.Context, listener net.Listener) error {
 	if err := w.config.Validate(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	a, err := app.New(ctx, w.config, app.Options{Version: "test", Log: w.o.Log, Observe: w.o.Observe, HandleURL: w.handleURL,
+	a, err := app.New(ctx, w.config, app.Options{Version: "test", Log: w.o.Log, Observe: w.o.Observe, HandleURL: w.AT.HandleURL,
 		LookupTXT: func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsNotFound: true} }})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -19,6 +19,17 @@ func (tx *Tx) Seen(id string) (bool, error) {
 	return n == 1, nil
 }
 
+// SweepSeen implements bridge.ObjectTx.
+func (tx *Tx) SweepSeen(t time.Time) error {
+	_, err := tx.exec("DELETE FROM seen WHERE at < ?", t.UnixMicro())
+	return err
+}
+
+// AccountByURL implements bridge.ObjectTx.
+func (tx *Tx) AccountByURL(url string) (*identity.Account, error) {
+	return tx.accountWhere("url = ?", url)
+}
+
 // ObjectsByAPID implements bridge.ObjectTx.
 func (tx *Tx) ObjectsByAPID(apid string) ([]bridge.Object, error) {
 	return tx.objects("WHERE apid = ? ORDER BY part", apid)
@@ -185,6 +196,12 @@ func (tx *Tx) DropMessages(subject identity.Subject, before time.Time) error {
 	}
 	_, err := tx.exec("DELETE FROM message WHERE created < ?", before.UnixMicro())
 	return err
+}
+
+// PendingJobs implements bridge.ObjectTx.
+func (tx *Tx) PendingJobs(subject, kind string) (n int, err error) {
+	_, err = tx.get("SELECT COUNT(*) FROM job WHERE subject = ? AND subject <> '' AND kind = ?", []any{subject, kind}, &n)
+	return n, err
 }
 
 // PutOutcome implements bridge.ObjectTx.

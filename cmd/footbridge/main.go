@@ -32,6 +32,7 @@ type cli struct {
 	ConfigFile kong.ConfigFlag `name:"config" short:"c" help:"Configuration file (YAML)." placeholder:"FILE"`
 
 	Serve     serveCmd     `cmd:"" help:"Run the bridge."`
+	Demo      demoCmd      `cmd:"" help:"Play a conversation between two small networks on this machine."`
 	Translate TranslateCmd `cmd:"" help:"Convert documents from standard input, sending nothing."`
 	Queue     queueCmd     `cmd:"" help:"Look at the queue and its dead letters."`
 	Moderate  moderateCmd  `cmd:"" help:"Block, limit or suspend accounts, domains and PDSes."`

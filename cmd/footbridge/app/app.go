@@ -273,7 +273,7 @@ func (a *App) openFediverse(client *activitypub.Client, apStore store.Room[activ
 
 // openReader prepares the firehose consumer.
 func (a *App) openReader() {
-	a.Reader = atproto.NewReader(atproto.ReaderOptions{Resolver: a.Bridge.Resolver, Store: store.Room[atproto.Tx]{DB: a.DB}, Interest: a.Bridge.Interest,
+	a.Reader = atproto.NewReader(atproto.ReaderOptions{Resolver: a.Bridge.Resolver, Store: store.Room[atproto.Tx]{DB: a.DB}, Interest: a.Bridge.Watcher(),
 		Sink: a.Bridge, Dialer: &websocket.Dialer{NetDialContext: a.guard.DialContext, TLSClientConfig: a.guard.TLS(), HandshakeTimeout: 20 * time.Second}, Log: a.o.Log})
 }
 
