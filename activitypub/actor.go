@@ -97,6 +97,9 @@ func (s *Server) fillActor(doc map[string]any, a *LocalActor) {
 			doc[k] = v
 		}
 	}
+	if u, ok := doc["url"].(string); !ok || originOf(u) != originOf(s.o.Base) {
+		doc["url"] = s.o.Base + "/@" + a.Username // Mastodon ignores one on another host
+	}
 	doc["id"], doc["preferredUsername"], doc["inbox"] = id, a.Username, id+"/inbox"
 	doc["webfinger"] = a.Username + "@" + s.host
 	doc["endpoints"] = map[string]any{"sharedInbox": s.o.Base + "/inbox"}
@@ -132,5 +135,13 @@ func (s *Server) getProfile(c echo.Context) error {
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	c.Response().Header().Set(echo.HeaderContentType, "text/html; charset=utf-8")
 	c.Response().WriteHeader(http.StatusOK)
-	return profilePage.Execute(c.Response(), struct{ Acct, ID, Native string }{"@" + a.Username + "@" + s.host, string(a.ID), a.Page})
+	return profilePage.Execute(c.Response(), struct{ Acct, ID, Native string }{"@" + a.Username + "@" + s.host, string(a.ID), pageOf(a)})
+}
+
+// pageOf is the page of the original: what the directory says, or else the url that it gave its document.
+func pageOf(a *LocalActor) string {
+	if u, ok := a.Document["url"].(string); ok && a.Page == "" && strings.HasPrefix(u, "https://") {
+		return u
+	}
+	return a.Page
 }

@@ -89,6 +89,18 @@ func (a *Actors) keep(ctx context.Context, r RemoteActor) {
 	}
 }
 
+// learn keeps an actor document that its own actor sent.
+func (a *Actors) learn(ctx context.Context, doc document) {
+	raw, err := json.Marshal(map[string]any(doc))
+	if err != nil {
+		return
+	}
+	if r, err := ParseActor(raw); err == nil {
+		r.Fetched = a.now()
+		a.keep(ctx, *r)
+	}
+}
+
 // document gives the document at a URL for the key ring: an actor from the cache, or whatever is there.
 func (a *Actors) document(ctx context.Context, id string, fresh bool) (document, error) {
 	if r := a.cached(ctx, identity.ActorID(id)); r != nil && !fresh && a.now().Sub(r.Fetched) < keyLife {

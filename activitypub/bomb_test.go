@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -94,6 +95,16 @@ func manyKeys(n int) string {
 	return b.String()
 }
 
+// cpu is what the process has used so far; the wall clock would measure the neighbours.
+func cpu(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // TestBombs: each costs at most 64 MiB and a second, and nothing is believed.
 func TestBombs(t *testing.T) {
 	list := bombs()
@@ -105,15 +116,15 @@ func TestBombs(t *testing.T) {
 			w := newWorld(t)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			start := time.Now()
+			start := cpu(t)
 			light(w)
-			took := time.Since(start)
+			took := cpu(t) - start
 			runtime.ReadMemStats(&after)
 			if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 64 {
 				t.Errorf("%d MiB were allocated", mib)
 			}
 			if took > time.Second {
-				t.Errorf("took %v", took)
+				t.Errorf("took %v of a processor", took)
 			}
 			if len(w.accepted) > 0 {
 				t.Errorf("accepted %.100v", w.accepted)

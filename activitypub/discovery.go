@@ -48,15 +48,14 @@ func (s *Server) getWebFinger(c echo.Context) error {
 
 func (s *Server) resourceOf(a *LocalActor) jrd {
 	profile := s.o.Base + "/@" + a.Username
-	return jrd{
-		Subject: "acct:" + a.Username + "@" + s.host,
-		Aliases: []string{string(a.ID), profile},
-		Links: []jrdLink{
-			{Rel: "self", Type: activityJSON, Href: string(a.ID)},
-			{Rel: relProfilePage, Type: "text/html", Href: profile},
-			{Rel: relSubscribe, Template: s.o.Base + "/authorize_interaction?uri={uri}"},
-		},
+	links := []jrdLink{
+		{Rel: "self", Type: activityJSON, Href: string(a.ID)},
+		{Rel: relProfilePage, Type: "text/html", Href: profile},
 	}
+	if s.o.Subscribe != "" {
+		links = append(links, jrdLink{Rel: relSubscribe, Template: s.o.Subscribe})
+	}
+	return jrd{Subject: "acct:" + a.Username + "@" + s.host, Aliases: []string{string(a.ID), profile}, Links: links}
 }
 
 func blobJSON(c echo.Context, mediaType string, v any) error {

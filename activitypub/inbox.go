@@ -11,11 +11,16 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/time/rate"
 
 	"footbridge/identity"
 )
+
+// maxBodyTime is how long a sender may take for a body.
+const maxBodyTime = 10 * time.Second
 
 // postInbox is the way in for everything: cheap refusals first, then the signature, then who may say what; nothing is
 // done before all of that holds, and 202 is sent only when the InboxFunc has made the activity durable.
@@ -39,7 +44,22 @@ func (s *Server) postInbox(c echo.Context) error {
 	if sig.KeyID != "" {
 		s.o.Verifier.Spend(sig)
 	}
+	s.learn(c.Request().Context(), *in)
 	return c.NoContent(http.StatusAccepted)
+}
+
+// learn keeps what an actor says of itself in an Update, keys included.
+func (s *Server) learn(ctx context.Context, in Inbound) {
+	if in.Type != "Update" {
+		return
+	}
+	doc, err := parseDocument(in.Raw)
+	if err != nil {
+		return
+	}
+	if obj, ok := doc.object("object"); ok && obj.isActor() && obj.id() == string(in.Actor) {
+		s.o.Verifier.keys.actors.learn(ctx, obj)
+	}
 }
 
 func (s *Server) busy(c echo.Context, status int) error {
@@ -94,6 +114,8 @@ func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
 	if err != nil {
 		return nil, Signed{}, err
 	}
+	// A sender that trickles must not hold a place for long. Not every ResponseWriter has deadlines; servers' ones do.
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(maxBodyTime))
 	body, err := readBody(r)
 	if err != nil {
 		return nil, Signed{}, err
@@ -119,6 +141,9 @@ func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
 	if err != nil {
 		return nil, Signed{}, err
 	}
+	if !s.allow(sig.Actor.Host()) {
+		return nil, Signed{}, statusErr{http.StatusTooManyRequests, "too many a minute"}
+	}
 	if in.Raw, err = s.o.Authority.vet(ctx, mustParse(in.Raw, doc), in.Raw, actor); err != nil {
 		return nil, Signed{}, err
 	}
@@ -132,6 +157,19 @@ func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
 	}
 	in.Evidence = evidence(r, body)
 	return &in, sig, nil
+}
+
+// allow counts what a host sent with a good signature; nobody else can use up its share.
+func (s *Server) allow(host string) bool {
+	if s.o.InboxPerMinute < 0 || host == "" {
+		return true
+	}
+	l, ok := s.rate.get(host)
+	if !ok {
+		l = rate.NewLimiter(rate.Limit(float64(s.o.InboxPerMinute)/60), s.o.InboxPerMinute)
+		s.rate.add(host, l)
+	}
+	return l.AllowN(s.o.Now(), 1)
 }
 
 // mustParse gives the decoded form of raw, which is doc unless it was fetched afresh.

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"footbridge/identity"
 )
@@ -24,6 +27,8 @@ const (
 	refreshGap  = 5 * time.Minute
 	failureLife = 30 * time.Second
 	maxKeys     = 20_000
+	// keyFetches bounds fetches a minute from one host: anyone can make us fetch by claiming a key.
+	keyFetches = 120
 )
 
 // KeyRing finds and keeps public keys. Everything it fetches is asked for before anything is proven, so it is bounded
@@ -33,6 +38,7 @@ type KeyRing struct {
 	keys      *recent[string, PublicKey]
 	failed    *recent[string, error]
 	refreshed *recent[string, struct{}]
+	budget    *recent[string, *rate.Limiter]
 }
 
 // NewKeyRing makes one over the actors.
@@ -41,7 +47,18 @@ func NewKeyRing(actors *Actors) *KeyRing {
 	return &KeyRing{actors: actors,
 		keys:      newRecent[string, PublicKey](maxKeys, keyLife, now),
 		failed:    newRecent[string, error](maxKeys, failureLife, now),
-		refreshed: newRecent[string, struct{}](maxKeys, refreshGap, now)}
+		refreshed: newRecent[string, struct{}](maxKeys, refreshGap, now),
+		budget:    newRecent[string, *rate.Limiter](maxHosts, time.Hour, now)}
+}
+
+// spend takes one fetch from a host's budget.
+func (k *KeyRing) spend(host string) bool {
+	l, ok := k.budget.get(host)
+	if !ok {
+		l = rate.NewLimiter(keyFetches/60.0, keyFetches)
+		k.budget.add(host, l)
+	}
+	return l.AllowN(k.actors.now(), 1)
 }
 
 // Key gives the key with an id. With fresh it is fetched again, unless that was done a moment ago.
@@ -69,6 +86,9 @@ func (k *KeyRing) fetch(ctx context.Context, id string, fresh bool) (PublicKey, 
 	u, err := url.Parse(id)
 	if err != nil || u.Host == "" || len(id) > 2048 || u.User != nil {
 		return PublicKey{}, fmt.Errorf("%w: key id is not a URL", ErrSignature)
+	}
+	if !k.spend(strings.ToLower(u.Host)) {
+		return PublicKey{}, fmt.Errorf("%w: too many keys of one host", ErrTemporary)
 	}
 	at := withoutFragment(id)
 	doc, err := k.actors.document(ctx, at, fresh)

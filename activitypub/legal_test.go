@@ -237,3 +237,22 @@ func TestTemporaryKeyFailure(t *testing.T) {
 		t.Errorf("a minute later: status %d", rec.Code)
 	}
 }
+
+// TestRates: one host cannot have more than its share, and cannot make us fetch without end.
+func TestRates(t *testing.T) {
+	w := newWorld(t, func(_ *world, o *ServerOptions) { o.InboxPerMinute = 3 })
+	var last int
+	for i := range 5 {
+		last = w.do(w.post("/inbox", with(note(aliceID), "n", i), aliceID, SchemeCavage)).Code
+	}
+	if last != http.StatusTooManyRequests || len(w.accepted) != 3 {
+		t.Errorf("status %d after %d accepted", last, len(w.accepted))
+	}
+	w = newWorld(t)
+	for i := range 2 * keyFetches {
+		w.do(as(eveID, fixed(fmt.Sprintf("https://victim.test/%d", i)))(w, SchemeCavage))
+	}
+	if len(w.asked) > keyFetches {
+		t.Errorf("%d fetches from one host in a minute", len(w.asked))
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/time/rate"
 
 	"footbridge/identity"
 )
@@ -38,6 +39,10 @@ type ServerOptions struct {
 	Software  Software
 	// Secure wants a signature on every GET but that of the instance actor ("authorized fetch").
 	Secure bool
+	// Subscribe is the template of the page where a follow is begun, with {uri}; empty if there is none.
+	Subscribe string
+	// InboxPerMinute bounds what one host may have accepted per minute; 3000 if zero, no bound if negative.
+	InboxPerMinute int
 	// NodeMetadata goes into NodeInfo's metadata.
 	NodeMetadata map[string]any
 	Log          *slog.Logger
@@ -49,6 +54,7 @@ type Server struct {
 	o    ServerOptions
 	host string
 	gate *gate
+	rate *recent[string, *rate.Limiter]
 }
 
 // NewServer makes one; Register puts it on the router.
@@ -60,25 +66,29 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{o: o, host: strings.ToLower(u.Host), gate: newGate()}, nil
+	if o.InboxPerMinute == 0 {
+		o.InboxPerMinute = 3000
+	}
+	return &Server{o: o, host: strings.ToLower(u.Host), gate: newGate(), rate: newRecent[string, *rate.Limiter](maxHosts, time.Hour, o.Now)}, nil
 }
 
 // Register adds all routes. Ids of actors and objects are Base plus the path: actors below /ap/, or /bot and /actor;
 // objects and activities below /ap/ and /at/.
 func (s *Server) Register(e *echo.Echo) {
-	e.GET("/.well-known/webfinger", s.getWebFinger)
-	e.GET("/.well-known/host-meta", s.getHostMeta)
-	e.GET("/.well-known/nodeinfo", s.getNodeInfoIndex)
-	e.GET("/nodeinfo/:version", s.getNodeInfo)
+	read := func(path string, h echo.HandlerFunc) { e.Match([]string{http.MethodGet, http.MethodHead}, path, h) }
+	read("/.well-known/webfinger", s.getWebFinger)
+	read("/.well-known/host-meta", s.getHostMeta)
+	read("/.well-known/nodeinfo", s.getNodeInfoIndex)
+	read("/nodeinfo/:version", s.getNodeInfo)
+	read("/@:name", s.getProfile)
 	e.POST("/inbox", s.postInbox)
-	e.GET("/@:name", s.getProfile)
 	for _, root := range []string{"/actor", "/bot"} {
-		e.GET(root, s.get)
-		e.GET(root+"/*", s.get)
+		read(root, s.get)
+		read(root+"/*", s.get)
 		e.POST(root+"/inbox", s.postInbox)
 	}
 	for _, root := range []string{"/ap/*", "/at/*"} {
-		e.GET(root, s.get)
+		read(root, s.get)
 		e.POST(root, s.postBelow)
 	}
 }

@@ -20,6 +20,8 @@ func Validate(d Dialect, doc map[string]any) []string {
 type validator struct {
 	d     Dialect
 	wrong []string
+	// inside is set for what another document embeds: it needs no context of its own.
+	inside bool
 }
 
 func (v *validator) fail(format string, args ...any) {
@@ -97,7 +99,7 @@ func (v *validator) inner(typ string, doc map[string]any, actor string) {
 			v.need(same(doc["to"], object["to"]) && same(doc["cc"], object["cc"]), "to and cc of %s and object differ", typ)
 			v.need(isList(doc["to"]) && isList(doc["cc"]), "%s needs to and cc", typ)
 		}
-		sub := &validator{d: v.d}
+		sub := &validator{d: v.d, inside: true}
 		sub.activity(object)
 		v.wrong = append(v.wrong, sub.wrong...)
 	}
@@ -153,7 +155,7 @@ func (v *validator) content(doc map[string]any) {
 	content, ok := doc["content"].(string)
 	v.need(ok, "content must be a string")
 	if m, ok := doc["contentMap"].(map[string]any); ok {
-		v.need(len(m) == 1, "contentMap must have one language")
+		v.need(len(m) > 0, "contentMap must have a language")
 		for _, c := range m {
 			v.need(c == content, "contentMap must repeat content byte by byte")
 		}
@@ -220,7 +222,9 @@ func (v *validator) actor(doc map[string]any) {
 	v.need(hasName, "actor.name must be a string")
 	_, approves := doc["manuallyApprovesFollowers"].(bool)
 	v.need(approves, "manuallyApprovesFollowers must be a boolean")
-	v.need(host(str(doc, "url")) == host(id), "actor.url must be a string on the actor's host")
+	v.need(host(str(doc, "url")) != "", "actor.url must be a string")
+	// Mastodon shows the id instead of a url on another host; in an Update that is only a pity.
+	v.need(v.inside || v.d != Mastodon || host(str(doc, "url")) == host(id), "actor.url must be on the actor's host")
 	key, ok := doc["publicKey"].(map[string]any)
 	v.need(ok && str(key, "owner") == id && host(str(key, "id")) == host(id), "publicKey must be one object of this actor")
 	v.need(strings.HasPrefix(str(key, "publicKeyPem"), "-----BEGIN PUBLIC KEY-----"), "publicKeyPem")
@@ -244,6 +248,9 @@ func (v *validator) actor(doc map[string]any) {
 }
 
 func (v *validator) context(doc map[string]any) {
+	if v.inside {
+		return
+	}
 	first := doc["@context"]
 	if l, ok := first.([]any); ok && len(l) > 0 {
 		first = l[0]
