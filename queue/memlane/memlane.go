@@ -170,9 +170,6 @@ func (l *Lanes) Claim(ctx context.Context, n int, block time.Duration) ([]queue.
 func (l *Lanes) take(n int) []queue.Token {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ready[0].empty() && l.ready[1].empty() && l.ready[2].empty() {
-		return nil
-	}
 	var tokens []queue.Token
 	for _, step := range l.shares.Next(n) {
 		for k := 0; k < step.Max && len(tokens) < n && !l.ready[step.Priority].empty(); k++ {
