@@ -100,7 +100,7 @@ func (j *atJob) facetRanges(text string, facets []any) []facetRange {
 		index := m.obj("index")
 		start, okStart := index.integer("byteStart")
 		end, okEnd := index.integer("byteEnd")
-		f := facetRange{start, min(end, len(text)), m.list("features")}
+		f := facetRange{aroundBreak(text, start), aroundBreak(text, min(end, len(text))), m.list("features")}
 		if !okStart || !okEnd || start < 0 || f.start >= f.end || !isBorder(text, f.start) || !isBorder(text, f.end) {
 			j.lose(LossFacet, "")
 			continue
@@ -108,6 +108,14 @@ func (j *atJob) facetRanges(text string, facets []any) []facetRange {
 		out = append(out, f)
 	}
 	return out
+}
+
+// aroundBreak moves a border that stands between CR and LF behind both: together they are one line break.
+func aroundBreak(text string, i int) int {
+	if i > 0 && i < len(text) && text[i-1] == '\r' && text[i] == '\n' {
+		return i + 1
+	}
+	return i
 }
 
 // resolve turns a facet into a span; of several features the most specific is shown (mention, link, tag, the order of the

@@ -29,12 +29,17 @@ func (j *atJob) permitted(t target, gate string) bool {
 	}
 	for _, key := range []string{"automaticApproval", "manualApproval", "always", "approvalRequired"} {
 		for _, id := range idsOf(rules[key]) {
-			if _, person := j.c.Actors[id]; id == me || id != t.author && !person {
+			if id == me || id == Public || isCollectionOf(id, t.author) {
 				return true
 			}
 		}
 	}
 	return gate == "canReply" && mentions(t.doc.Tag, me)
+}
+
+// isCollectionOf tells a collection of an actor from somebody else's id. Some servers number them, so names count too.
+func isCollectionOf(id, actor string) bool {
+	return strings.HasPrefix(id, actor+"/") || strings.HasSuffix(id, "/followers") || strings.HasSuffix(id, "/following")
 }
 
 // idsOf reads a list of ids, or a single one.
