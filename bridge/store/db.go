@@ -35,6 +35,7 @@ type DB struct {
 	pg          bool
 	now         func() time.Time
 	log         *slog.Logger
+	stmts       *statements // the writer's, on SQLite
 
 	requests chan *request
 	closing  chan struct{}
@@ -111,5 +112,5 @@ func (db *DB) closePools() error {
 	if db.write == db.read {
 		return db.write.Close()
 	}
-	return errors.Join(db.write.Close(), db.read.Close())
+	return errors.Join(db.stmts.close(), db.write.Close(), db.read.Close())
 }

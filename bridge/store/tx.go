@@ -26,6 +26,10 @@ type Tx struct {
 	db    *DB
 	after []func()
 	woken bool // the queue's wake-up is in after
+	// quiet is ctx without its end: the driver starts a goroutine for each statement that could be interrupted. A batch is
+	// bounded by its transaction.
+	quiet context.Context
+	stmts *statements
 }
 
 type request struct {
@@ -58,7 +62,7 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 		return fmt.Errorf("beginning a read: %w", err)
 	}
 	defer func() { _ = t.Rollback() }() // a read has nothing to lose
-	return fn(&Tx{ctx: ctx, sql: t, pg: db.pg, now: db.now(), db: db})
+	return fn(&Tx{ctx: ctx, sql: t, pg: db.pg, now: db.now(), db: db, quiet: ctx})
 }
 
 func (db *DB) viewIsolation() sql.IsolationLevel {
@@ -114,7 +118,7 @@ func (db *DB) commitBatch(batch []*request) error {
 	// A batch belongs to nobody: one caller's cancelled context must not undo the others' work.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	t, err := db.write.BeginTx(ctx, nil)
+	t, stmts, err := db.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("beginning a write: %w", err)
 	}
@@ -125,7 +129,7 @@ func (db *DB) commitBatch(batch []*request) error {
 		}
 	}
 	for _, r := range batch {
-		if err := db.runOne(ctx, t, r); err != nil {
+		if err := db.runOne(ctx, t, stmts, r); err != nil {
 			return err
 		}
 	}
@@ -136,14 +140,14 @@ func (db *DB) commitBatch(batch []*request) error {
 }
 
 // runOne runs a request between savepoints. It returns an error only if the whole batch is lost.
-func (db *DB) runOne(ctx context.Context, t *sql.Tx, r *request) error {
+func (db *DB) runOne(ctx context.Context, t *sql.Tx, stmts *statements, r *request) error {
 	if r.err = r.ctx.Err(); r.err != nil {
 		return nil
 	}
 	if _, err := t.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return fmt.Errorf("setting a savepoint: %w", err)
 	}
-	r.tx = &Tx{ctx: ctx, sql: t, pg: db.pg, now: db.now(), db: db}
+	r.tx = &Tx{ctx: ctx, sql: t, pg: db.pg, now: db.now(), db: db, quiet: context.WithoutCancel(ctx), stmts: stmts}
 	r.err = guard(r.fn, r.tx)
 	if r.err != nil {
 		if _, err := t.ExecContext(ctx, "ROLLBACK TO SAVEPOINT one"); err != nil {
@@ -184,7 +188,7 @@ func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
 
 // exec runs a statement with ? placeholders and returns how many rows it touched.
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
-	res, err := tx.sql.ExecContext(tx.ctx, tx.bind(query), args...)
+	res, err := tx.execContext(tx.bind(query), args)
 	if err != nil {
 		return 0, err
 	}
@@ -193,19 +197,28 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 
 // get scans the first row into dest; it reports false when there is none.
 func (tx *Tx) get(query string, args []any, dest ...any) (bool, error) {
-	err := tx.sql.QueryRowContext(tx.ctx, tx.bind(query), args...).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	rows, done, err := tx.queryContext(tx.bind(query), args)
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	defer done()
+	defer func() { _ = rows.Close() }() // Err below says what matters
+	if !rows.Next() {
+		return false, rows.Err()
+	}
+	if err := rows.Scan(dest...); err != nil {
+		return false, err
+	}
+	return true, rows.Close()
 }
 
 // each calls f for every row; f scans by calling scan.
 func (tx *Tx) each(query string, args []any, f func(scan func(...any) error) error) error {
-	rows, err := tx.sql.QueryContext(tx.ctx, tx.bind(query), args...)
+	rows, done, err := tx.queryContext(tx.bind(query), args)
 	if err != nil {
 		return err
 	}
+	defer done()
 	defer func() { _ = rows.Close() }() // Err below says what matters
 	for rows.Next() {
 		if err := f(rows.Scan); err != nil {
