@@ -19,7 +19,7 @@ import (
 
 // world is an internet in memory: documents by URL, a bridge at bridge.test, and a clock.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	mu     sync.Mutex
 	docs   map[string]answer
 	asked  []string
@@ -70,7 +70,7 @@ var testKeys = sync.OnceValue(func() []KeyPair {
 	return out
 })
 
-func newWorld(t *testing.T, options ...func(*world, *ServerOptions)) *world {
+func newWorld(t testing.TB, options ...func(*world, *ServerOptions)) *world {
 	t.Helper()
 	w := &world{t: t, docs: map[string]answer{}, clock: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), pairs: map[identity.ActorID]KeyPair{},
 		blocked: map[string]bool{}, objects: map[string]json.RawMessage{}, gone: map[string]bool{}, owners: map[string]identity.ActorID{}}
