@@ -9,6 +9,7 @@ const (
 	termHashtag
 	termQuote
 	termPolicy
+	termReplyPolicy
 	termConversation
 	termActor
 	termEvent
@@ -61,7 +62,13 @@ func (t contextTerms) policyTerms(terms map[string]any) {
 		return
 	}
 	terms["gts"] = "https://gotosocial.org/ns#"
-	for _, name := range []string{"interactionPolicy", "canQuote", "canReply", "automaticApproval", "manualApproval", "always", "approvalRequired"} {
+	for _, name := range []string{"interactionPolicy", "canQuote", "automaticApproval"} {
+		terms[name] = idTerm("gts:" + name)
+	}
+	if t&termReplyPolicy == 0 {
+		return
+	}
+	for _, name := range []string{"canReply", "manualApproval", "always", "approvalRequired"} {
 		terms[name] = idTerm("gts:" + name)
 	}
 }

@@ -69,6 +69,7 @@ func (n *note) replyPolicy(policy map[string]any, gate lex) {
 		can["manualApproval"], can["approvalRequired"] = manual, manual
 	}
 	policy["canReply"] = can
+	n.ctx |= termReplyPolicy
 }
 
 // distinct keeps the first of equal strings.
@@ -175,7 +176,7 @@ func QuoteRequest(note map[string]any, c *Context) map[string]any {
 		}
 	}
 	return map[string]any{
-		"@context": append((termSensitive | termHashtag | termQuote | termPolicy | termConversation).value(),
+		"@context": append((termSensitive | termHashtag | termQuote | termPolicy | termReplyPolicy | termConversation).value(),
 			map[string]any{"QuoteRequest": "https://w3id.org/fep/044f#QuoteRequest"}),
 		"type": "QuoteRequest", "id": QuoteRequestID(id), "actor": actor,
 		"object": quoted, "instrument": instrument, "to": []any{author}, "cc": []any{},

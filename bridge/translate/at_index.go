@@ -11,6 +11,7 @@ type atJob struct {
 	c      *Context
 	lines  *noticeLines
 	losses []Loss
+	self   string // the author's actor id, once it is known
 	gates  gates
 	// byDID and byURI are made at the first use that the shortcuts cannot answer, so that a conversion stays linear in
 	// the size of its context.
@@ -41,6 +42,9 @@ func (j *atJob) actor(did string) (id string, a Actor, ok bool) {
 	if a, ok = j.c.Actors[id]; ok {
 		return id, a, true
 	}
+	if len(j.c.Actors) <= fewActors {
+		return j.scanActors(did)
+	}
 	if j.byDID == nil {
 		j.byDID = make(map[string]string, len(j.c.Actors))
 		for id, a := range j.c.Actors {
@@ -53,6 +57,21 @@ func (j *atJob) actor(did string) (id string, a Actor, ok bool) {
 		return "", Actor{}, false
 	}
 	return id, j.c.Actors[id], true
+}
+
+// fewActors is how many actors are looked through rather than turned into a map.
+const fewActors = 16
+
+func (j *atJob) scanActors(did string) (id string, a Actor, ok bool) {
+	for have, actor := range j.c.Actors {
+		if actor.DID == did && (!ok || have < id) {
+			id, a, ok = have, actor, true
+		}
+	}
+	if did == "" {
+		return "", Actor{}, false
+	}
+	return id, a, ok
 }
 
 // object finds the AP id of a record that was bridged. Of several ids for one record the smallest is taken: that of a
@@ -147,11 +166,16 @@ func firstID(v any) string {
 
 // me is the actor id of the event's author.
 func (j *atJob) me() string {
-	n := j.c.Incarnation
-	if id, a, ok := j.actor(j.ev.DID); ok && a.Native == "at" && n <= 1 {
-		return id
+	if j.self != "" {
+		return j.self
 	}
-	return ActorID(j.c.Domain, j.ev.DID, n)
+	j.self = ActorID(j.c.Domain, j.ev.DID, j.c.Incarnation)
+	if j.c.Incarnation <= 1 {
+		if id, a, ok := j.actor(j.ev.DID); ok && a.Native == "at" {
+			j.self = id
+		}
+	}
+	return j.self
 }
 
 // own is the AP id of the event's record: the one it was bridged under, else the one it gets.

@@ -56,13 +56,12 @@ func (n *note) admit() DropReason {
 	if isOtherBridge(n.rec) {
 		return DropLoop
 	}
-	n.doc = map[string]any{
-		"id":           n.id,
-		"type":         "Note",
-		"attributedTo": n.me(),
-		"published":    n.published(n.rec.str("createdAt")),
-		"url":          WebURL(n.uri),
-	}
+	n.doc = make(map[string]any, 16)
+	n.doc["id"] = n.id
+	n.doc["type"] = "Note"
+	n.doc["attributedTo"] = n.me()
+	n.doc["published"] = n.published(n.rec.str("createdAt"))
+	n.doc["url"] = WebURL(n.uri)
 	return n.labels()
 }
 
@@ -224,7 +223,9 @@ func (n *note) finish() DropReason {
 	}
 	if n.text.tags.all != nil {
 		n.doc["tag"] = n.text.tags.all
-		n.ctx |= termHashtag
+		if slices.ContainsFunc(n.text.tags.all, func(t any) bool { return asLex(t).str("type") == "Hashtag" }) {
+			n.ctx |= termHashtag
+		}
 	}
 	if n.attachments != nil {
 		n.doc["attachment"] = n.attachments
