@@ -30,13 +30,13 @@ func play(t *testing.T, o bridgetest.Options) {
 }
 
 func TestStoryOnTheDefaults(t *testing.T) {
-	for _, dialect := range []activitypubtest.Dialect{activitypubtest.Mastodon, activitypubtest.GoToSocial} {
+	for _, dialect := range []activitypubtest.Dialect{activitypubtest.Mastodon, activitypubtest.Pleroma} {
 		t.Run(string(dialect), func(t *testing.T) { play(t, bridgetest.Options{Dialect: dialect}) })
 	}
 }
 
 func TestStoryOnPostgresAndRedis(t *testing.T) {
-	play(t, bridgetest.Options{DatabaseURL: bridgetest.FreshDatabase(t, need(t, "FOOTBRIDGE_TEST_POSTGRES")), RedisURL: need(t, "FOOTBRIDGE_TEST_REDIS")})
+	play(t, bridgetest.Options{DatabaseURL: freshDatabase(t, need(t, "FOOTBRIDGE_TEST_POSTGRES")), RedisURL: "redis://" + need(t, "FOOTBRIDGE_TEST_REDIS")})
 }
 
 // need reads where a service of the test run is; `make test` starts them.
