@@ -21,12 +21,12 @@ func EventRefs(ev Event, domain string) Refs {
 	switch collection {
 	case nsidPost:
 		// Its gates are often in the same commit; they say who may reply and quote.
-		r.uri("at://" + did + "/" + nsidThreadgate + "/" + rkey)
-		r.uri("at://" + did + "/" + nsidPostgate + "/" + rkey)
+		r.value("at://" + did + "/" + nsidThreadgate + "/" + rkey)
+		r.value("at://" + did + "/" + nsidPostgate + "/" + rkey)
 	case nsidThreadgate, nsidPostgate:
-		r.uri("at://" + did + "/" + nsidPost + "/" + rkey)
-		r.uri("at://" + did + "/" + nsidThreadgate + "/" + rkey)
-		r.uri("at://" + did + "/" + nsidPostgate + "/" + rkey)
+		r.value("at://" + did + "/" + nsidPost + "/" + rkey)
+		r.value("at://" + did + "/" + nsidThreadgate + "/" + rkey)
+		r.value("at://" + did + "/" + nsidPostgate + "/" + rkey)
 	}
 	return r.refs
 }
@@ -65,6 +65,14 @@ func (r *refCollector) uri(s string) {
 	}
 }
 
+// value notes a record whose value is wanted, bridged or not.
+func (r *refCollector) value(s string) {
+	r.uri(s)
+	if _, _, _, ok := SplitURI(s); ok && r.first("value ", s) {
+		r.refs.Records = append(r.refs.Records, s)
+	}
+}
+
 func (r *refCollector) record(collection string, rec lex) {
 	switch collection {
 	case nsidPost:
@@ -77,7 +85,7 @@ func (r *refCollector) record(collection string, rec lex) {
 		r.uri(rec.ref("pinnedPost"))
 		r.handles(rec.str("description"))
 	case nsidDocument:
-		r.uri(rec.str("site"))
+		r.value(rec.str("site"))
 		r.handles(rec.str("textContent"))
 	case nsidEvent:
 		r.handles(rec.str("description"))
@@ -108,8 +116,11 @@ func (r *refCollector) post(rec lex) {
 		quoted = inner
 	}
 	r.uri(quoted)
-	if did, collection, rkey, ok := SplitURI(quoted); ok && collection == nsidPost {
-		r.uri("at://" + did + "/" + nsidPostgate + "/" + rkey)
+	switch did, collection, rkey, ok := SplitURI(quoted); {
+	case ok && collection == nsidPost:
+		r.value("at://" + did + "/" + nsidPostgate + "/" + rkey)
+	case ok:
+		r.value(quoted) // for its name
 	}
 	r.page(e.obj("external").str("uri"))
 	r.handles(rec.str("text"))

@@ -150,6 +150,9 @@ type Refs struct {
 	// Objects are AP object ids (parents, quotes, targets), and pages of posts on bsky.app, whose handle may have to be
 	// resolved first; URIs are at-uris of the same, and of the gates beside them.
 	Objects, URIs []string
+	// Records are those of URIs whose values are wanted even if they were never bridged, if they exist: gates, the name of
+	// an embedded feed or list, a publication.
+	Records []string
 	// Parents are those of Objects and URIs without which the post would lose its place: a parent in flight is waited for.
 	Parents []string
 	// Media are URLs to fetch as blobs, in order.
