@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -115,12 +116,15 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var std any
-		if err := json.Unmarshal(in, &std); err != nil {
-			t.Fatalf("accepted what is no JSON: %v", err)
+		if !json.Valid(in) {
+			t.Fatal("accepted what is no JSON")
 		}
-		if strings.Contains(string(in), "as:") || strings.Contains(string(in), "@") || strings.Contains(string(in), "activitystreams#") || strings.Contains(string(in), `\u`) {
-			return // aliases are renamed on purpose
+		var std any
+		if json.Unmarshal(in, &std) != nil {
+			return // a number that no float64 holds
+		}
+		if strings.Contains(string(in), "as:") || strings.Contains(string(in), "@") || strings.Contains(string(in), "activitystreams#") || strings.Contains(string(in), `\u`) || !utf8.Valid(in) {
+			return // aliases are renamed on purpose, and a run of broken bytes is one U+FFFD
 		}
 		if diff := cmp.Diff(std, v.Any()); diff != "" {
 			t.Fatal(diff)

@@ -131,7 +131,8 @@ func (v *Value) First() *Value {
 	return nil
 }
 
-// Any turns the value into what encoding/json would have made of it, numbers as float64.
+// Any turns the value into what encoding/json would have made of it, numbers as float64 (0 where
+// none holds them).
 func (v *Value) Any() any {
 	switch v.Kind() {
 	case String:
@@ -139,8 +140,10 @@ func (v *Value) Any() any {
 	case Bool:
 		return v.s == "true"
 	case Number:
-		f, _ := v.Float()
-		return f
+		if f, ok := v.Float(); ok {
+			return f
+		}
+		return 0.0
 	case Array:
 		out := make([]any, len(v.items))
 		for i := range v.items {

@@ -30,9 +30,6 @@ func (j *apJob) article(d *apDraft) {
 	}
 	d.wantHome = true
 	d.home.title = title.text
-	if d.home.title == "" {
-		d.home.title = j.lines.readOn + " " + hostOf(d.home.url)
-	}
 	d.home.description = words.text
 	d.home.image = j.articleImage(o)
 	plain := htmlText(content, o)

@@ -114,12 +114,6 @@ func (j *apJob) rawLink(url string) string {
 	return url
 }
 
-// original is the card that leads to the post at home.
-func (j *apJob) original() apCard {
-	u := j.originalURL()
-	return apCard{url: u, title: j.lines.readOn + " " + hostOf(u)}
-}
-
 // originalURL is the page of the object for people, else its id.
 func (j *apJob) originalURL() string {
 	if u := j.obj.URL(); u != "" {

@@ -5,13 +5,14 @@ import "strings"
 // compose lays the post out within the limits: text, embed, labels, tags. It gives one record, or several for a thread,
 // or none if nothing would be shown.
 func (j *apJob) compose(rec map[string]any, d *apDraft, quote StrongRef, quoted bool) []map[string]any {
-	embed, left := j.embedMedia(d.media)
+	list, more := j.splitAlbum(d.media)
+	embed, left := j.embedMedia(list)
 	if len(left) > 0 {
 		d.wantHome = true
 		d.home.describe(j.lines, left)
 	}
 	if !d.bare {
-		if l := j.labels(j.obj, len(d.media) > 0); l != nil {
+		if l := j.labels(j.obj, len(d.media) > 0 || d.home.image != ""); l != nil {
 			rec["labels"] = l
 		}
 	}
@@ -26,7 +27,7 @@ func (j *apJob) compose(rec map[string]any, d *apDraft, quote StrongRef, quoted 
 	}
 	if !fits(text.text, maxPostGraphemes, maxPostBytes) {
 		if j.c.Options.LongMode == "thread" && !d.bare {
-			return j.thread(rec, d, whole, embed, quote, quoted)
+			return append(j.thread(rec, d, whole, embed, quote, quoted), j.album(rec, more)...)
 		}
 		j.lose(LossTextShortened, "")
 		d.wantHome = true
@@ -39,7 +40,7 @@ func (j *apJob) compose(rec map[string]any, d *apDraft, quote StrongRef, quoted 
 	if text.text == "" && embed == nil {
 		return nil
 	}
-	return []map[string]any{j.fill(rec, text, embed)}
+	return append([]map[string]any{j.fill(rec, text, embed)}, j.album(rec, more)...)
 }
 
 // setText sets what every part of a post has.

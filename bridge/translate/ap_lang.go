@@ -31,7 +31,12 @@ func (j *apJob) content(o *as2.Value) (text string, langs []string) {
 	if len(versions) == 0 {
 		langs = j.fallbackLangs(o)
 	}
-	return text, j.usableLangs(langs)
+	langs = j.usableLangs(langs)
+	if j.c.Options.Language == "" && len(langs) > 0 {
+		// Lines of the bridge's own are in the language of the post, if the author has not chosen another.
+		j.lines = apLinesIn(langs[0])
+	}
+	return text, langs
 }
 
 // fallbackLangs are where servers without a contentMap say the language: Lemmy and PeerTube as an object, Mobilizon as

@@ -14,9 +14,8 @@ type apDraft struct {
 	cards    []apCard
 	home     apCard
 	wantHome bool
-	// cardIsHome is set where the card of the author's choice is the original itself.
-	media []apMedia
-	langs []string
+	media    []apMedia
+	langs    []string
 	// extra makes records that go with the post, such as a document or an event.
 	extra func(key, uri, createdAt string) []Write
 	// bare is set where only a warning and a link are shown (cw_mode link).
@@ -114,7 +113,7 @@ func (j *apJob) draft() *apDraft {
 	j.readTags(o)
 	d := &apDraft{}
 	d.media, d.cards = j.attachments(o)
-	d.home = j.original()
+	d.home.url = j.originalURL()
 	if o.Has("location") && !o.Is("Event") {
 		j.lose(LossPlace, "")
 	}
@@ -137,6 +136,9 @@ func (j *apJob) draft() *apDraft {
 		j.review(d)
 	default:
 		j.note(d)
+	}
+	if d.home.title == "" {
+		d.home.title = j.lines.readOn + " " + hostOf(d.home.url)
 	}
 	d.body = j.stripQuoteLine(d.body)
 	d.media = append(d.media, j.pictures...)

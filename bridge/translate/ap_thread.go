@@ -103,3 +103,52 @@ func (j *apJob) writeParts(action, key, uri string, parts []map[string]any) {
 		j.out.Writes = append(j.out.Writes, w)
 	}
 }
+
+// splitAlbum takes the pictures that go into further parts, if the author chose so: four to a part.
+func (j *apJob) splitAlbum(media []apMedia) (list []apMedia, more [][]apMedia) {
+	if j.c.Options.ManyImages != "thread" {
+		return media, nil
+	}
+	var images []apMedia
+	for _, m := range media {
+		if m.kind == mediaImage && m.ok {
+			images = append(images, m)
+		} else {
+			list = append(list, m)
+		}
+	}
+	first := min(len(images), maxImages)
+	if len(list) > 0 && anyVideo(list) {
+		first = 0
+	}
+	list = append(list, images[:first]...)
+	for rest := images[first:]; len(rest) > 0 && len(more) < maxParts-1; {
+		n := min(len(rest), maxImages)
+		more, rest = append(more, rest[:n]), rest[n:]
+	}
+	return list, more
+}
+
+func anyVideo(list []apMedia) bool {
+	for _, m := range list {
+		if m.kind == mediaVideo && m.ok {
+			return true
+		}
+	}
+	return false
+}
+
+// album makes the further parts of an album.
+func (j *apJob) album(first map[string]any, more [][]apMedia) []map[string]any {
+	var parts []map[string]any
+	for _, images := range more {
+		p := map[string]any{"$type": nsidPost, "createdAt": first["createdAt"], "text": "", "embed": imagesEmbed(images)}
+		for _, k := range [...]string{"langs", "labels"} {
+			if v, ok := first[k]; ok {
+				p[k] = v
+			}
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
