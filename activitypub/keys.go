@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -124,15 +125,20 @@ func PublicPEM(pub crypto.PublicKey) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
-// parsePublicPEM accepts SPKI and PKCS #1, with carriage returns and spaces around.
+// parsePublicPEM accepts SPKI and PKCS #1, and lines that end in carriage returns, spaces or nothing at all.
 func parsePublicPEM(text string) (crypto.PublicKey, error) {
-	block, _ := pem.Decode([]byte(strings.TrimSpace(strings.ReplaceAll(text, "\r", "")) + "\n"))
-	if block == nil {
+	_, rest, begins := strings.Cut(text, "PUBLIC KEY-----")
+	body, _, ends := strings.Cut(rest, "-----END")
+	if !begins || !ends || len(text) > 16<<10 {
 		return nil, fmt.Errorf("%w: not PEM", ErrKey)
 	}
-	pub, err := x509.ParsePKIXPublicKey(block.Bytes)
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(body), ""))
 	if err != nil {
-		if pub, err = x509.ParsePKCS1PublicKey(block.Bytes); err != nil {
+		return nil, fmt.Errorf("%w: not PEM", ErrKey)
+	}
+	pub, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		if pub, err = x509.ParsePKCS1PublicKey(der); err != nil {
 			return nil, fmt.Errorf("%w: not a public key", ErrKey)
 		}
 	}

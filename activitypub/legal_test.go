@@ -1,7 +1,10 @@
 package activitypub
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -62,6 +65,14 @@ func TestLegalVariants(t *testing.T) {
 		{"key with carriage returns", key(func(d map[string]any) {
 			k := d["publicKey"].(map[string]any)
 			k["publicKeyPem"] = strings.ReplaceAll(k["publicKeyPem"].(string), "\n", "\r\n")
+		})},
+		{"key with spaces for lines", key(func(d map[string]any) {
+			k := d["publicKey"].(map[string]any)
+			k["publicKeyPem"] = strings.ReplaceAll(strings.TrimSpace(k["publicKeyPem"].(string)), "\n", " ")
+		})},
+		{"key in PKCS #1", key(func(d map[string]any) {
+			der := x509.MarshalPKCS1PublicKey(testKeys()[2].RSA.Public().(*rsa.PublicKey))
+			d["publicKey"].(map[string]any)["publicKeyPem"] = string(pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: der}))
 		})},
 		{"key id is the actor's id", func(w *world, s Scheme) *http.Request {
 			doc := w.actor(aliceID)
