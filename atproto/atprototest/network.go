@@ -210,3 +210,21 @@ func (n *Network) Get(ctx context.Context, method string, params map[string][]st
 
 // ErrNoSuchAccount is returned for a name that was not created.
 var ErrNoSuchAccount = errors.New("no such account")
+
+// Settle waits until the relay has read all that the fake PDSes sent and the AppView all that the relay sent.
+func (n *Network) Settle(ctx context.Context) error { return n.Eventually(ctx, n.settled) }
+
+func (n *Network) settled() bool {
+	for _, p := range n.PDSes {
+		n.Relay.mu.Lock()
+		h, ok := n.Relay.hosts[p.Addr()]
+		level := ok && (h.done >= p.Seq() || h.status != "active")
+		n.Relay.mu.Unlock()
+		if !level {
+			return false
+		}
+	}
+	n.AppView.mu.Lock()
+	defer n.AppView.mu.Unlock()
+	return n.AppView.cursor >= n.Relay.Seq()
+}

@@ -298,3 +298,12 @@ type Ref struct{ URI, CID string }
 
 // Map is the ref as a record embeds it.
 func (r Ref) Map() map[string]any { return map[string]any{"uri": r.URI, "cid": r.CID} }
+
+// Seq is the sequence of the newest event.
+func (p *PDS) Seq() int64 { return p.stream.last() }
+
+// LastFrame is the newest event as it goes over the wire.
+func (p *PDS) LastFrame() []byte {
+	frames, _, _, _ := p.stream.after(p.stream.last() - 1)
+	return frames[0]
+}

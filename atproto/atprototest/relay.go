@@ -39,7 +39,7 @@ type Relay struct {
 type host struct {
 	name, base string
 	status     string
-	seq        int64
+	seq, done  int64 // read, and worked on
 	accounts   int
 	limit      int
 	running    bool
@@ -216,6 +216,9 @@ func (y *Relay) frame(h *host, raw []byte) error {
 	if reason := y.event(h, m); reason != "" {
 		y.reject(h, m.seq, m.did, reason)
 	}
+	y.mu.Lock()
+	h.done = max(h.done, m.seq)
+	y.mu.Unlock()
 	y.note()
 	return nil
 }

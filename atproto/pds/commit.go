@@ -111,7 +111,7 @@ func (h *Host) prepare(tx Tx, r *Repo, key *identity.SigningKey, changes []chang
 	for _, b := range d.created {
 		src.have[b.cid] = b.data
 	}
-	proof, err := prove(d.root, changes, src)
+	proof, err := prove(t, changes, src)
 	if err != nil {
 		return nil, fmt.Errorf("proving the commit: %w", err)
 	}
@@ -157,21 +157,23 @@ func applyTo(t *tree, changes []change) error {
 	return nil
 }
 
-// prove returns the nodes of the new tree that a verifier needs to undo the changes (Sync 1.1, "Commit Validation: MST
-// Operation Inversion"): the way to each key, and, where a key came or went, the edges of the subtrees beside it.
-func prove(root cid.Cid, changes []change, src *blocksOf) ([]block, error) {
-	t, err := openTree(root, src.load)
-	if err != nil {
-		return nil, err
-	}
+// prove returns the nodes of the changed and flushed tree that a verifier needs to undo the changes (Sync 1.1, "Commit
+// Validation: MST Operation Inversion"): the way to each key, and, where a key came or went, the edges of the subtrees
+// beside it.
+func prove(t *tree, changes []change, src *blocksOf) ([]block, error) {
+	seen := map[cid.Cid]bool{t.root.cid: true}
 	for _, c := range changes {
-		if err := t.cover(c.path, c.action() != "update"); err != nil {
+		if err := t.cover(c.path, c.action() != "update", seen); err != nil {
 			return nil, err
 		}
 	}
-	proof := make([]block, 0, len(t.read))
-	for c := range t.read {
-		proof = append(proof, block{c, src.have[c]})
+	proof := make([]block, 0, len(seen))
+	for c := range seen {
+		data, err := src.load(c)
+		if err != nil {
+			return nil, err
+		}
+		proof = append(proof, block{c, data})
 	}
 	sort.Slice(proof, func(i, j int) bool { return proof[i].cid.KeyString() < proof[j].cid.KeyString() })
 	return proof, nil

@@ -78,36 +78,39 @@ func (t *tree) get(key string) (cid.Cid, error) {
 	return cid.Undef, nil
 }
 
-// cover reads the nodes on the way to key, or to where it would be, and with edges also those that touch it on both sides.
-func (t *tree) cover(key string, edges bool) error {
+// cover notes the nodes on the way to key, or to where it would be, and with edges also those that touch it on both sides.
+// The tree must be flushed.
+func (t *tree) cover(key string, edges bool, seen map[cid.Cid]bool) error {
 	l, height := &t.root, t.top
 	for ; !l.isNil(); height-- {
 		n, err := t.node(l, height)
 		if err != nil {
 			return err
 		}
+		seen[n.cid] = true
 		i, found := n.search(key)
 		if found {
 			if !edges {
 				return nil
 			}
-			if err := t.edge(&n.kids[i], height-1, true); err != nil {
+			if err := t.edge(&n.kids[i], height-1, true, seen); err != nil {
 				return err
 			}
-			return t.edge(&n.kids[i+1], height-1, false)
+			return t.edge(&n.kids[i+1], height-1, false, seen)
 		}
 		l = &n.kids[i]
 	}
 	return nil
 }
 
-// edge reads the right or left edge of a subtree.
-func (t *tree) edge(l *link, height int, right bool) error {
+// edge notes the right or left edge of a subtree.
+func (t *tree) edge(l *link, height int, right bool, seen map[cid.Cid]bool) error {
 	for ; !l.isNil(); height-- {
 		n, err := t.node(l, height)
 		if err != nil {
 			return err
 		}
+		seen[n.cid] = true
 		l = &n.kids[0]
 		if right {
 			l = &n.kids[len(n.keys)]

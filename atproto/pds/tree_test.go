@@ -48,7 +48,7 @@ func step(t testing.TB, m memory, root cid.Cid, changes []change) (cid.Cid, []bl
 		m[b.cid] = b.data
 	}
 	src := &blocksOf{have: m}
-	proof, err := prove(next, changes, src)
+	proof, err := prove(tr, changes, src)
 	if err != nil {
 		t.Fatal(err)
 	}
