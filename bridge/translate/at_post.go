@@ -1,11 +1,11 @@
 package translate
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
+
+	"footbridge/activitypub/as2"
 )
 
 // note is an app.bsky.feed.post on its way to a Note.
@@ -62,6 +62,11 @@ func (n *note) admit() DropReason {
 	n.doc["attributedTo"] = n.me()
 	n.doc["published"] = n.published(n.rec.str("createdAt"))
 	n.doc["url"] = WebURL(n.uri)
+	if n.c.Options.Language == "" {
+		if langs := n.langs(n.rec); len(langs) > 0 { // the words that the bridge adds are in the language of the post
+			n.lines = noticesIn(langs[0])
+		}
+	}
 	return n.labels()
 }
 
@@ -273,26 +278,15 @@ type langText struct{ lang, text string }
 
 // MarshalJSON writes an object.
 func (m langMap) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
+	b := []byte{'{'}
 	for i, e := range m {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		key, err := json.Marshal(e.lang)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(e.text)
-		if err != nil {
-			return nil, err
-		}
-		b.Write(key)
-		b.WriteByte(':')
-		b.Write(value)
+		b = append(as2.AppendString(b, e.lang), ':')
+		b = as2.AppendString(b, e.text)
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return append(b, '}'), nil
 }
 
 func anyList(ids []string) []any {

@@ -243,8 +243,11 @@ func checkActivities(tb testing.TB, out []byte) {
 		tb.Errorf("%d activities and the reason %q", len(res.Activities), res.Dropped)
 	}
 	for _, raw := range res.Activities {
-		if _, err := as2.Parse(raw); err != nil {
+		doc, err := as2.Parse(raw)
+		if err != nil {
 			tb.Errorf("as2 cannot read it: %v", err)
+		} else if _, err := as2.Typed(doc); err != nil {
+			tb.Errorf("not in the vocabulary: %v", err)
 		}
 		checkActivity(tb, raw)
 	}
