@@ -3,6 +3,8 @@ package atprototest
 import (
 	"fmt"
 	"strings"
+
+	"github.com/bluesky-social/indigo/atproto/atcrypto"
 )
 
 // CreateAccount makes an account on the first PDS; name becomes name.pds.test unless it has a dot.
@@ -161,3 +163,6 @@ func (n *Network) Delete(of Ref) error {
 	}
 	return ErrNoSuchAccount
 }
+
+// SigningKey is the account's repo key, for what its PDS would sign.
+func (a *Account) SigningKey() atcrypto.PrivateKey { return a.key }

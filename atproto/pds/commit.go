@@ -70,16 +70,23 @@ func nextRev(last string, now time.Time) (string, error) {
 	return syntax.NewTID(micros, 0).String(), nil
 }
 
-// blocksOf reads nodes through the transaction, each once.
+// blocksOf reads nodes from the cache or through the transaction, each once.
 type blocksOf struct {
-	tx   Tx
-	repo int64
-	have map[cid.Cid][]byte
+	tx    Tx
+	repo  int64
+	have  map[cid.Cid][]byte
+	cache *nodeCache // may be nil
 }
 
 func (b *blocksOf) load(c cid.Cid) ([]byte, error) {
 	if data, ok := b.have[c]; ok {
 		return data, nil
+	}
+	if b.cache != nil {
+		if data := b.cache.get(c); data != nil {
+			b.have[c] = data
+			return data, nil
+		}
 	}
 	data, err := b.tx.RepoNode(b.repo, c)
 	if errors.Is(err, ErrNotFound) {
@@ -87,6 +94,9 @@ func (b *blocksOf) load(c cid.Cid) ([]byte, error) {
 	}
 	if err == nil {
 		b.have[c] = data
+		if b.cache != nil {
+			b.cache.put(c, data)
+		}
 	}
 	return data, err
 }
@@ -96,7 +106,7 @@ func (h *Host) prepare(tx Tx, r *Repo, key *identity.SigningKey, changes []chang
 	if len(changes) > maxOps {
 		return nil, errTooBig
 	}
-	src := &blocksOf{tx: tx, repo: r.ID, have: map[cid.Cid][]byte{}}
+	src := &blocksOf{tx: tx, repo: r.ID, have: map[cid.Cid][]byte{}, cache: h.nodes}
 	t, prevData, err := openData(r, src.load)
 	if err != nil {
 		return nil, fmt.Errorf("reading the tree: %w", err)
@@ -110,7 +120,9 @@ func (h *Host) prepare(tx Tx, r *Repo, key *identity.SigningKey, changes []chang
 	}
 	for _, b := range d.created {
 		src.have[b.cid] = b.data
+		h.nodes.put(b.cid, b.data)
 	}
+	h.nodes.drop(d.gone)
 	proof, err := prove(t, changes, src)
 	if err != nil {
 		return nil, fmt.Errorf("proving the commit: %w", err)

@@ -54,8 +54,9 @@ type Host struct {
 	log *slog.Logger
 	now func() time.Time
 
-	keys keyCache
-	wake waker
+	keys  keyCache
+	nodes *nodeCache
+	wake  waker
 
 	blobMu sync.RWMutex // between looking whether a blob file is unused and removing it
 	limit  *limiter
@@ -89,6 +90,7 @@ func New(o Options) (*Host, error) {
 	}
 	h := &Host{o: o, log: o.Log, now: o.Now, subs: make(chan struct{}, maxSubscribers)}
 	h.keys.byDID = map[syntax.DID]*identity.SigningKey{}
+	h.nodes = newNodeCache(cacheBytes)
 	h.wake.c = make(chan struct{})
 	h.limit = newLimiter(o.RateLimit, 5*time.Minute)
 	return h, nil

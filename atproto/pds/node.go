@@ -1,7 +1,6 @@
 package pds
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"sort"
@@ -39,31 +38,6 @@ func (n *node) search(key string) (int, bool) {
 	return i, i < len(n.keys) && n.keys[i] == key
 }
 
-// decodeNode reads a block. height is that of the place it is linked from, or -1 for a root. Prefix lengths and order
-// are checked here, because indigo's own reading panics on the first and ignores the second.
-func decodeNode(block []byte, c cid.Cid, height int) (*node, error) {
-	data, err := mst.NodeDataFromCBOR(bytes.NewReader(block))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", errTree, err)
-	}
-	n := &node{cid: c, height: height, keys: make([]string, 0, len(data.Entries)), vals: make([]cid.Cid, 0, len(data.Entries)),
-		kids: make([]link, 1, len(data.Entries)+1)}
-	n.kids[0] = linkTo(data.Left)
-	last := ""
-	for _, e := range data.Entries {
-		if e.PrefixLen < 0 || int(e.PrefixLen) > len(last) {
-			return nil, fmt.Errorf("%w: prefix length %d after a key of %d bytes", errTree, e.PrefixLen, len(last))
-		}
-		key := last[:e.PrefixLen] + string(e.KeySuffix)
-		if key <= last || !mst.IsValidKey([]byte(key)) {
-			return nil, fmt.Errorf("%w: keys out of order", errTree)
-		}
-		n.keys, n.vals, n.kids = append(n.keys, key), append(n.vals, e.Value), append(n.kids, linkTo(e.Right))
-		last = key
-	}
-	return n, n.setHeight()
-}
-
 func (n *node) setHeight() error {
 	if n.height < 0 {
 		n.height = 0
@@ -79,38 +53,6 @@ func (n *node) setHeight() error {
 		}
 	}
 	return nil
-}
-
-func linkTo(c *cid.Cid) link {
-	if c == nil {
-		return link{}
-	}
-	return link{cid: *c}
-}
-
-// encode gives the block of a node whose kids all have a CID, and its CID.
-func (n *node) encode() ([]byte, cid.Cid, error) {
-	data := mst.NodeData{Entries: make([]mst.EntryData, len(n.keys))}
-	data.Left = cidOf(n.kids[0])
-	last := ""
-	for i, key := range n.keys {
-		p := commonPrefix(last, key)
-		data.Entries[i] = mst.EntryData{PrefixLen: int64(p), KeySuffix: []byte(key[p:]), Value: n.vals[i], Right: cidOf(n.kids[i+1])}
-		last = key
-	}
-	block, c, err := data.Bytes()
-	if err != nil {
-		return nil, cid.Undef, fmt.Errorf("encoding an MST node: %w", err)
-	}
-	return block, *c, nil
-}
-
-func cidOf(l link) *cid.Cid {
-	if l.isNil() {
-		return nil
-	}
-	c := l.cid
-	return &c
 }
 
 func commonPrefix(a, b string) int {
