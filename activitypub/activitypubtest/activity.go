@@ -293,3 +293,31 @@ func (a *Actor) followerInboxes() []string {
 	}
 	return out
 }
+
+// AnnounceActivity passes an activity on to followers and the inboxes given, embedded as groups do it (FEP-1b12).
+func (a *Actor) AnnounceActivity(ctx context.Context, activity map[string]any, more ...string) (string, error) {
+	inner := maps.Clone(activity)
+	delete(inner, "@context")
+	act := a.activity("Announce", inner)
+	act["to"], act["cc"] = []any{publicURI}, []any{a.ID + "/followers"}
+	return idOf(act), a.deliver(ctx, act, append(a.followerInboxes(), more...)...)
+}
+
+// Request asks for an interaction (QuoteRequest and its like) with an object of somebody.
+func (a *Actor) Request(ctx context.Context, typ, object string, instrument any) (string, error) {
+	by, err := a.author(ctx, object)
+	if err != nil {
+		return "", err
+	}
+	return a.to(ctx, by, typ, object, map[string]any{"instrument": instrument})
+}
+
+// Pin puts a post into the featured collection and tells followers.
+func (a *Actor) Pin(ctx context.Context, object string) error {
+	act := a.activity("Add", object)
+	act["target"] = a.ID + "/collections/featured"
+	a.mu.Lock()
+	a.featured = append(a.featured, object)
+	a.mu.Unlock()
+	return a.deliver(ctx, act, a.followerInboxes()...)
+}

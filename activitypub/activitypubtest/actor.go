@@ -52,6 +52,7 @@ type Actor struct {
 	asked     map[string]string // followed actor to Follow id
 	sent      map[string]map[string]any
 	outbox    []map[string]any
+	featured  []string
 	movedTo   string
 }
 

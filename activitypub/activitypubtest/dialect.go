@@ -75,7 +75,41 @@ func (d Dialect) decorate(note map[string]any, n Note) {
 	case Pleroma:
 		note["actor"], note["context"], note["source"] = note["attributedTo"], id+"/context", map[string]any{"content": n.Content, "mediaType": "text/plain"}
 		note["summary"] = n.Summary
+	case Lemmy:
+		lemmyPage(note, n)
+	case PeerTube:
+		if note["type"] == "Video" {
+			peerTubeVideo(note, n)
+		}
 	}
+}
+
+// lemmyPage makes a post with a title a Page, which names its group as audience.
+func lemmyPage(note map[string]any, n Note) {
+	note["source"] = map[string]any{"content": n.Content, "mediaType": "text/markdown"}
+	if n.Title == "" {
+		return
+	}
+	note["type"], note["mediaType"], note["commentsEnabled"], note["stickied"] = "Page", "text/html", true, false
+	if len(n.Mentions) > 0 {
+		note["audience"] = n.Mentions[0]
+	}
+}
+
+// peerTubeVideo has links of all kinds where others have one url, and an author and a channel.
+func peerTubeVideo(note map[string]any, n Note) {
+	id, _ := note["id"].(string)
+	author, _ := note["attributedTo"].(string)
+	link := func(mime, href string) map[string]any {
+		return map[string]any{"type": "Link", "mediaType": mime, "href": href}
+	}
+	urls := []any{link("text/html", id)}
+	for _, f := range n.Attachments {
+		urls = append(urls, link(f.Mime, f.URL))
+	}
+	note["url"], note["duration"], note["mediaType"], note["attachment"] = urls, "PT63S", "text/markdown", []any{}
+	note["attributedTo"] = []any{map[string]any{"type": "Person", "id": author}, map[string]any{"type": "Group", "id": author + "/channel"}}
+	note["support"], note["commentsPolicy"], note["views"] = nil, 1, 7
 }
 
 // scalars writes one-element arrays as their element, as JSON-LD compaction does.

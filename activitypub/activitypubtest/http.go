@@ -157,6 +157,12 @@ func (a *Actor) items(suffix string) []any {
 		for _, f := range a.Following() {
 			out = append(out, f)
 		}
+	case "/collections/featured":
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for _, f := range a.featured {
+			out = append(out, f)
+		}
 	case "/outbox":
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -218,6 +224,10 @@ func idOf(v any) string {
 	case map[string]any:
 		s, _ := v["id"].(string)
 		return s
+	case []any:
+		if len(v) > 0 {
+			return idOf(v[0])
+		}
 	}
 	return ""
 }

@@ -115,8 +115,16 @@ func (s *Server) fetchKey(ctx context.Context, id string) (remoteKey, error) {
 		return remoteKey{}, err
 	}
 	owner, _ := doc["id"].(string)
-	if owner != url {
-		return remoteKey{}, fmt.Errorf("the document at %s calls itself %s", url, owner)
+	if owner != url { // GoToSocial has a page for each key; what counts is the actor's own
+		if host(owner) != host(url) {
+			return remoteKey{}, fmt.Errorf("the document at %s calls itself %s", url, owner)
+		}
+		if doc, err = s.instance().Get(ctx, owner); err != nil {
+			return remoteKey{}, err
+		}
+		if doc["id"] != owner {
+			return remoteKey{}, fmt.Errorf("the document at %s calls itself %v", owner, doc["id"])
+		}
 	}
 	if p, ok := doc["publicKey"].(map[string]any); ok && p["id"] == id && p["owner"] == owner {
 		text, _ := p["publicKeyPem"].(string)
