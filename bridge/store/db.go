@@ -51,6 +51,19 @@ var ErrClosed = errors.New("store is closed")
 
 // Open opens the database, creating the SQLite file if need be, and runs the migrations.
 func Open(ctx context.Context, o Options) (*DB, error) {
+	db, err := dial(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), db.closePools())
+	}
+	db.serve()
+	return db, nil
+}
+
+// dial prepares the pools; it neither migrates nor writes.
+func dial(o Options) (*DB, error) {
 	db := &DB{now: o.Now, log: o.Log, requests: make(chan *request), closing: make(chan struct{})}
 	if db.now == nil {
 		db.now = time.Now
@@ -61,12 +74,13 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err := db.connect(o); err != nil {
 		return nil, err
 	}
-	if err := db.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("migrating the database: %w", err), db.closePools())
-	}
+	return db, nil
+}
+
+// serve starts the writer.
+func (db *DB) serve() {
 	db.done.Add(1)
 	go db.writer()
-	return db, nil
 }
 
 func (db *DB) connect(o Options) error {
@@ -76,7 +90,9 @@ func (db *DB) connect(o Options) error {
 	if o.Path == "" {
 		return errors.New("opening the database: neither a URL nor a path was given")
 	}
-	dsn := "file:" + o.Path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)&_txlock=immediate"
+	// A file: URI gives ?, # and % a meaning, which they must not have in a path.
+	path := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(o.Path)
+	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)&_txlock=immediate"
 	var err error
 	if db.write, err = sql.Open("sqlite", dsn); err != nil {
 		return fmt.Errorf("opening %s: %w", o.Path, err)

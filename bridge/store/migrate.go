@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -16,6 +18,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// oldestLine begins the first line of every migration.
+const oldestLine = "-- oldest release that runs on this schema: "
+
 // ErrNewerSchema says that the database was made by a newer release.
 type ErrNewerSchema struct{ Have, Know int }
 
@@ -23,50 +28,73 @@ func (e ErrNewerSchema) Error() string {
 	return fmt.Sprintf("the database has schema %d, made by a newer Footbridge; this one knows up to %d: install the newer release again", e.Have, e.Know)
 }
 
-type migration struct {
-	version int
-	name    string
+// Migration is one step of the schema.
+type Migration struct {
+	Version int
+	// Oldest is the oldest release that still runs after it.
+	Oldest string
+
+	file, text string
 }
 
-func listMigrations() ([]migration, error) {
+// Migrations lists the steps that this release knows, in order.
+func Migrations() ([]Migration, error) {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listing migrations: %w", err)
 	}
-	var ms []migration
-	for _, n := range names {
-		base := strings.TrimPrefix(n, "migrations/")
-		v, err := strconv.Atoi(strings.SplitN(base, "_", 2)[0])
+	var list []Migration
+	for _, name := range names {
+		m, err := readMigration(name)
 		if err != nil {
-			return nil, fmt.Errorf("migration %s has no number", base)
+			return nil, err
 		}
-		ms = append(ms, migration{v, n})
+		list = append(list, m)
 	}
-	sort.Slice(ms, func(i, j int) bool { return ms[i].version < ms[j].version })
-	return ms, nil
+	sort.Slice(list, func(i, j int) bool { return list[i].Version < list[j].Version })
+	return list, nil
 }
 
-func (db *DB) migrate(ctx context.Context) error {
-	ms, err := listMigrations()
+func readMigration(name string) (Migration, error) {
+	text, err := migrations.ReadFile(name)
+	if err != nil {
+		return Migration{}, fmt.Errorf("reading %s: %w", name, err)
+	}
+	number, _, _ := strings.Cut(strings.TrimPrefix(name, "migrations/"), "_")
+	version, err := strconv.Atoi(number)
+	if err != nil {
+		return Migration{}, fmt.Errorf("migration %s has no number", name)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	oldest, ok := strings.CutPrefix(first, oldestLine)
+	if !ok || strings.TrimSpace(oldest) == "" {
+		return Migration{}, fmt.Errorf("migration %s does not begin with %q", name, oldestLine)
+	}
+	return Migration{Version: version, Oldest: strings.TrimSpace(oldest), file: name, text: string(text)}, nil
+}
+
+func (db *DB) migrate(ctx context.Context) error { return db.migrateTo(ctx, math.MaxInt) }
+
+// migrateTo runs the steps up to a version that were not run yet.
+func (db *DB) migrateTo(ctx context.Context, version int) error {
+	list, err := Migrations()
 	if err != nil {
 		return err
 	}
-	if _, err := db.write.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)"); err != nil {
-		return err
-	}
-	for _, m := range ms {
-		if err := db.apply(ctx, m, ms[len(ms)-1].version); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+	know := list[len(list)-1].Version
+	for _, m := range list {
+		if m.Version > version {
+			break
+		}
+		if err := db.apply(ctx, m, know); err != nil {
+			return fmt.Errorf("%s: %w", m.file, err)
 		}
 	}
 	return nil
 }
 
-func (db *DB) apply(ctx context.Context, m migration, know int) error {
-	text, err := migrations.ReadFile(m.name)
-	if err != nil {
-		return err
-	}
+// apply runs one step unless it was run before. Processes that start at the same time wait for each other.
+func (db *DB) apply(ctx context.Context, m Migration, know int) error {
 	t, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -77,21 +105,38 @@ func (db *DB) apply(ctx context.Context, m migration, know int) error {
 			return err
 		}
 	}
-	var have, max int
-	if err := t.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0), COUNT(*) FROM schema_version").Scan(&max, &have); err != nil {
+	have, err := schemaVersion(ctx, t)
+	if err != nil {
 		return err
 	}
-	if max > know {
-		return ErrNewerSchema{Have: max, Know: know}
+	if have > know {
+		return ErrNewerSchema{Have: have, Know: know}
 	}
-	if m.version <= max {
-		return nil
+	if m.Version <= have {
+		return t.Commit()
 	}
-	if _, err := t.ExecContext(ctx, string(text)); err != nil {
+	if _, err := t.ExecContext(ctx, m.text); err != nil {
 		return err
 	}
-	if _, err := t.ExecContext(ctx, "INSERT INTO schema_version (version) VALUES ("+strconv.Itoa(m.version)+")"); err != nil {
+	if _, err := t.ExecContext(ctx, "INSERT INTO schema_version (version) VALUES ("+strconv.Itoa(m.Version)+")"); err != nil {
 		return err
 	}
 	return t.Commit()
+}
+
+func schemaVersion(ctx context.Context, t *sql.Tx) (have int, err error) {
+	if _, err := t.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)"); err != nil {
+		return 0, err
+	}
+	err = t.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_version").Scan(&have)
+	return have, err
+}
+
+// SchemaVersion is the version of the open database.
+func (db *DB) SchemaVersion(ctx context.Context) (have int, err error) {
+	err = db.View(ctx, func(tx *Tx) error {
+		_, err := tx.get("SELECT COALESCE(MAX(version), 0) FROM schema_version", nil, &have)
+		return err
+	})
+	return have, err
 }

@@ -106,11 +106,23 @@ func (db *DB) runBatch(batch []*request) {
 			r.err = err
 		}
 		if r.err == nil {
-			for _, f := range r.tx.after {
-				f()
-			}
+			db.runHooks(r.tx.after)
 		}
 		r.done <- r.err
+	}
+}
+
+// runHooks runs what waited for a commit. The update is durable: a hook that panics cannot take that back.
+func (db *DB) runHooks(hooks []func()) {
+	for _, f := range hooks {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					db.log.Error("a hook after a commit panicked", "panic", p, "stack", string(debug.Stack()))
+				}
+			}()
+			f()
+		}()
 	}
 }
 
