@@ -2,8 +2,8 @@ package translate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"sort"
 
 	"footbridge/activitypub/as2"
 )
@@ -12,6 +12,9 @@ import (
 // error is for input that is no AS2 document; everything else that is not bridged is dropped with a reason.
 func FromActivity(raw json.RawMessage, c *Context) (ATResult, error) {
 	doc, err := as2.Parse(raw)
+	if overLimits(err) {
+		return (&apJob{out: ATResult{Dropped: DropOverLimits}}).result(), nil
+	}
 	if err != nil {
 		return ATResult{}, fmt.Errorf("reading activity: %w", err)
 	}
@@ -20,10 +23,18 @@ func FromActivity(raw json.RawMessage, c *Context) (ATResult, error) {
 	return j.result(), nil
 }
 
+// overLimits tells a document that may be AS2 but is refused unread.
+func overLimits(err error) bool {
+	return errors.Is(err, as2.ErrTooLarge) || errors.Is(err, as2.ErrTooDeep) || errors.Is(err, as2.ErrTooMany) || errors.Is(err, as2.ErrDuplicateKey)
+}
+
 // ActivityRefs lists what has to be looked up before FromActivity. It walks the same paths with nothing known, so
 // whatever a conversion may ask for is in the list.
 func ActivityRefs(raw json.RawMessage, domain string) (Refs, error) {
 	doc, err := as2.Parse(raw)
+	if overLimits(err) {
+		return Refs{}, nil
+	}
 	if err != nil {
 		return Refs{}, fmt.Errorf("reading activity: %w", err)
 	}
@@ -214,10 +225,20 @@ func (j *apJob) create() {
 		j.drop(DropMessage)
 		return
 	}
-	if !j.act(j.doc.RefOf("actor")) {
-		return
+	if j.act(j.sender()) {
+		j.make("create")
 	}
-	j.make("create")
+}
+
+// sender is the actor of an activity, or, where that is missing, the only one its object is attributed to.
+func (j *apJob) sender() string {
+	if a := j.doc.RefOf("actor"); a != "" {
+		return a
+	}
+	if by := j.obj.Refs("attributedTo"); len(by) == 1 {
+		return by[0]
+	}
+	return ""
 }
 
 // object is the embedded object, or the one that was fetched if only its id stands there.
@@ -262,7 +283,7 @@ func (j *apJob) bareObject() {
 // update replaces a profile or a post that was bridged.
 func (j *apJob) update() {
 	j.obj = j.object()
-	actor := j.doc.RefOf("actor")
+	actor := j.sender()
 	if isActorType(j.obj) {
 		if j.obj.ID() != actor && !j.collecting() {
 			j.drop(DropNotOwner)
@@ -336,98 +357,4 @@ func (j *apJob) owns(o *as2.Value) bool {
 		}
 	}
 	return len(by) == 0
-}
-
-// person looks somebody up by actor id, by own id or by DID.
-func (j *apJob) person(id string) (Actor, bool) {
-	j.want(refActors, id)
-	if a, ok := j.c.Actors[id]; ok {
-		return a, true
-	}
-	return Actor{}, false
-}
-
-// strongRef finds the record that stands for an AP object: by id, by own id, or by its page on bsky.app.
-func (j *apJob) strongRef(id string) (StrongRef, bool) {
-	if id == "" {
-		return StrongRef{}, false
-	}
-	j.want(refObjects, id)
-	if r, ok := j.c.Objects[id]; ok && r.URI != "" && r.CID != "" {
-		return r, true
-	}
-	uri := ""
-	if own, ok := ParseOwnID(j.c.Domain, id); ok && own.Activity == "" && own.Part == "" {
-		uri = own.URI()
-	} else {
-		uri = j.pageURI(id)
-	}
-	if uri == "" {
-		return StrongRef{}, false
-	}
-	j.want(refURIs, uri)
-	j.wantGates(uri)
-	if r, ok := j.objectByURI(uri); ok {
-		return r, true
-	}
-	did, _, _, _ := SplitURI(uri)
-	if r, ok := j.c.Records[uri]; ok && r.CID != "" && j.joinedDID(did) {
-		return StrongRef{uri, r.CID}, true
-	}
-	return StrongRef{}, false
-}
-
-// wantGates notes the gates of a post that may be answered or quoted.
-func (j *apJob) wantGates(uri string) {
-	did, collection, rkey, ok := SplitURI(uri)
-	if ok && j.collecting() && collection == nsidPost {
-		j.want(refURIs, "at://"+did+"/"+nsidThreadgate+"/"+rkey)
-		j.want(refURIs, "at://"+did+"/"+nsidPostgate+"/"+rkey)
-	}
-}
-
-func (j *apJob) objectByURI(uri string) (StrongRef, bool) {
-	if own, ok := j.c.Objects[ObjectID(j.c.Domain, uri, 1)]; ok && own.URI == uri {
-		return own, true
-	}
-	var ids []string
-	for id, r := range j.c.Objects {
-		if r.URI == uri && r.CID != "" {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) == 0 {
-		return StrongRef{}, false
-	}
-	sort.Strings(ids)
-	return j.c.Objects[ids[0]], true
-}
-
-// refKind is a list of Refs.
-type refKind uint8
-
-const (
-	refActors refKind = iota
-	refDIDs
-	refHandles
-	refObjects
-	refURIs
-	refParents
-	refLinks
-	refAccts
-)
-
-// want notes a look-up once, while collecting.
-func (j *apJob) want(k refKind, id string) {
-	if j.refs == nil || id == "" || len(j.seen) > 4096 {
-		return
-	}
-	key := string(rune('0'+k)) + id
-	if j.seen[key] {
-		return
-	}
-	j.seen[key] = true
-	r := j.refs
-	list := [...]*[]string{&r.Actors, &r.DIDs, &r.Handles, &r.Objects, &r.URIs, &r.Parents, &r.Links, &r.Accts}[k]
-	*list = append(*list, id)
 }

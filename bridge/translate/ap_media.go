@@ -50,6 +50,7 @@ func (j *apJob) attachments(o *as2.Value) (media []apMedia, cards []apCard) {
 		m, ok := j.file(a)
 		switch {
 		case !ok:
+		case m.kind == mediaFile && j.quotedBy(a, m.url):
 		case m.kind == mediaFile:
 			cards = append(cards, j.linkCard(a, m))
 		default:
@@ -60,14 +61,25 @@ func (j *apJob) attachments(o *as2.Value) (media []apMedia, cards []apCard) {
 	return media, cards
 }
 
+// quotedBy takes an attachment as the quote if it is a post that was bridged.
+func (j *apJob) quotedBy(a *as2.Value, url string) bool {
+	for _, id := range [...]string{a.ID(), url} {
+		if _, ok := j.strongRef(id); ok && (j.quoted == "" || j.quoted == id) {
+			j.quoted = id
+			return true
+		}
+	}
+	return false
+}
+
 // file reads one attachment.
 func (j *apJob) file(a *as2.Value) (apMedia, bool) {
 	links := a.Links("url")
 	if len(links) == 0 {
 		links = a.Links("href")
 	}
-	if a.Kind() == as2.String {
-		links = []as2.Link{{Href: a.Str()}}
+	if a.Kind() == as2.String || len(links) == 0 && a.Is("Note", "Article", "Page") {
+		links = []as2.Link{{Href: a.Ref()}}
 	}
 	if len(links) == 0 {
 		return apMedia{}, false

@@ -47,6 +47,24 @@ func (j *apJob) profile(action string) {
 		}
 	}
 	j.out.Writes = append(j.out.Writes, Write{Action: action, Collection: nsidProfile, RKey: "self", URI: uri, Record: rec, Source: j.obj.ID()})
+	j.wallet(action)
+}
+
+const nsidWallet = "community.lexicon.payments.webMonetization"
+
+// wallet carries the payment pointer of a profile (webmonetization.org, paymentpointers.org) to the record that others
+// on the AT side read.
+func (j *apJob) wallet(action string) {
+	p := j.obj.Get("monetization").First().Ref()
+	if rest, ok := strings.CutPrefix(p, "$"); ok {
+		if p = "https://" + rest; !strings.Contains(rest, "/") {
+			p += "/.well-known/pay"
+		}
+	}
+	if u, ok := webURL(p); ok {
+		j.out.Writes = append(j.out.Writes, Write{Action: action, Collection: nsidWallet, RKey: "self",
+			URI: "at://" + j.actor.DID + "/" + nsidWallet + "/self", Record: map[string]any{"$type": nsidWallet, "address": u}})
+	}
 }
 
 // keepPin keeps what the actor's document does not tell: the pinned post and the date.

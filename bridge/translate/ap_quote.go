@@ -31,7 +31,20 @@ func (j *apJob) stripQuoteLine(r rich) rich {
 		}
 		r = next
 	}
-	return r
+	return j.stripFirstLine(r)
+}
+
+// stripFirstLine takes the line off where it stands at the top, as newer Mastodon writes it.
+func (j *apJob) stripFirstLine(r rich) rich {
+	line, _, more := strings.Cut(r.text, "\n")
+	address, re := strings.CutPrefix(line, "RE: ")
+	if !re || !more || j.quoted == "" {
+		return r
+	}
+	if _, ok := lastLink(r.slice(0, len(line)), 0, address); !ok {
+		return r
+	}
+	return r.slice(len(line), len(r.text)).trim()
 }
 
 func (j *apJob) stripOneLine(r rich) rich {

@@ -41,6 +41,7 @@ const (
 	DropEmpty         DropReason = "empty"
 	DropMalformed     DropReason = "malformed"
 	DropMoved         DropReason = "account_moved"
+	DropOverLimits    DropReason = "over_limits"
 )
 
 // dropTexts says each reason in plain words, for documents and pages.
@@ -74,6 +75,7 @@ var dropTexts = map[DropReason]string{
 	DropEmpty:           "nothing would be left to show",
 	DropMalformed:       "it lacks what every document of its type has",
 	DropMoved:           "the account has moved; its owner is asked again under the new address",
+	DropOverLimits:      "it is larger or nested deeper than any real document, or says one thing twice",
 }
 
 // Text is the reason in plain words.

@@ -204,11 +204,17 @@ func (r *htmlReader) startTag(z *html.Tokenizer, closed bool) {
 	if has {
 		at = readAttrs(z)
 	}
-	if at.class != "" && hasClass(at.class, "quote-inline") && (a == atom.P || a == atom.Span || a == atom.Div) {
+	if at.class != "" && (a == atom.P || a == atom.Span || a == atom.Div) && quoteClass(at.class) {
 		r.skip, r.skipDepth, r.skipQuote = a, 1, true
 		return
 	}
 	r.element(a, at, string(name), closed)
+}
+
+// quoteClass knows the classes of the text that stands for a quote where quotes are not known: Mastodon and Pleroma,
+// Mitra, Fedibird.
+func quoteClass(class string) bool {
+	return hasClass(class, "quote-inline") || hasClass(class, "inline-quote") || hasClass(class, "reference-link-inline")
 }
 
 // rawText elements swallow what follows even if written as self-closing.

@@ -98,6 +98,9 @@ func asciiPath(s string) string {
 // resolveURL reads an href against the address of its document.
 func resolveURL(href, base string) string {
 	href = strings.TrimSpace(href)
+	if bareDomain(href) {
+		return "https://" + href
+	}
 	if !strings.HasPrefix(href, "/") || base == "" {
 		return href
 	}
@@ -109,6 +112,20 @@ func resolveURL(href, base string) string {
 		return b.Scheme + ":" + href
 	}
 	return b.Scheme + "://" + b.Host + href
+}
+
+// bareDomain tells whether an href is a domain that somebody forgot the scheme of. As a relative address it would lead
+// nowhere; the names of files are told apart by their endings.
+func bareDomain(s string) bool {
+	host, _, _ := strings.Cut(s, "/")
+	if len(host) > 253 || !handleForm(strings.ToLower(host)) {
+		return false
+	}
+	switch strings.ToLower(host[strings.LastIndexByte(host, '.')+1:]) {
+	case "html", "htm", "php", "asp", "aspx", "jsp", "cgi", "xml", "json", "txt", "pdf", "png", "jpg", "jpeg", "gif", "webp", "svg", "mp3", "mp4", "css", "js":
+		return false
+	}
+	return true
 }
 
 // hostOf is the host of an address, in lower case, "" if it has none.
