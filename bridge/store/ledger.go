@@ -224,10 +224,16 @@ func (tx *Tx) LedgerShred(indexes []int64) error {
 	return nil
 }
 
+// LedgerHashCount implements consent.Tx.
+func (tx *Tx) LedgerHashCount() (n int64, err error) {
+	_, err = tx.get("SELECT COUNT(*) FROM ledger_hash", nil, &n)
+	return n, err
+}
+
 // LedgerCheckpoints implements consent.Tx.
-func (tx *Tx) LedgerCheckpoints() ([]string, error) {
+func (tx *Tx) LedgerCheckpoints(after int64, limit int) ([]string, error) {
 	var out []string
-	err := tx.each("SELECT note FROM ledger_checkpoint ORDER BY size", nil, func(scan func(...any) error) error {
+	err := tx.each("SELECT note FROM ledger_checkpoint WHERE size > ? ORDER BY size LIMIT ?", []any{after, limit}, func(scan func(...any) error) error {
 		var s string
 		err := scan(&s)
 		out = append(out, s)
@@ -246,17 +252,37 @@ func (tx *Tx) PutLedgerCheckpoint(size int64, note string) error {
 
 // EvidenceByIndex implements consent.Tx.
 func (tx *Tx) EvidenceByIndex(index int64) (*consent.StoredEvidence, error) {
-	e := consent.StoredEvidence{Index: index}
-	var until int64
-	ok, err := tx.get("SELECT who, type, sealed, until FROM evidence WHERE idx = ?", []any{index}, &e.Who, &e.Type, &e.Sealed, &until)
+	found, err := tx.evidence("WHERE idx = ?", index)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, consent.ErrNone
+	}
+	return found[0], nil
+}
+
+// EvidenceRows implements consent.Tx.
+func (tx *Tx) EvidenceRows(from int64, limit int) ([]*consent.StoredEvidence, error) {
+	return tx.evidence("WHERE idx >= ? ORDER BY idx LIMIT ?", from, limit)
+}
+
+func (tx *Tx) evidence(where string, args ...any) ([]*consent.StoredEvidence, error) {
+	var out []*consent.StoredEvidence
+	err := tx.each("SELECT idx, who, type, sealed, until FROM evidence "+where, args, func(scan func(...any) error) error {
+		var e consent.StoredEvidence
+		var until int64
+		if err := scan(&e.Index, &e.Who, &e.Type, &e.Sealed, &until); err != nil {
+			return err
+		}
+		e.Until = fromMicros(until)
+		out = append(out, &e)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading evidence: %w", err)
 	}
-	if !ok {
-		return nil, consent.ErrNone
-	}
-	e.Until = fromMicros(until)
-	return &e, nil
+	return out, nil
 }
 
 // PutEvidence implements consent.Tx.

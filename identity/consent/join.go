@@ -166,7 +166,7 @@ type Confirmation struct {
 	// Scopes, for E1 and for a record, are those ticked; nil means the preset that All chooses.
 	Scopes  []Scope
 	Options Options
-	// Lang and TextHash say what the form showed (E1). A record names no text.
+	// TextHash names the text that the form showed or the record refers to; see Desk.Show. Lang is what they prefer.
 	Lang, TextHash string
 	// Life is one of Lives; 0 means DefaultLife.
 	Life    time.Duration
@@ -242,12 +242,11 @@ func (d *Desk) agreed(tx Tx, c Confirmation) ([]Scope, LeafText, error) {
 	if c.Scopes != nil {
 		preset = normScopes(c.Scopes)
 	}
-	if !c.Record {
-		if _, _, err := tx.ConsentText(c.TextHash); err != nil {
-			return nil, LeafText{}, fmt.Errorf("the text that was shown is not known: %w", err)
-		}
+	lang, _, err := tx.ConsentText(c.TextHash)
+	if errors.Is(err, ErrNone) {
+		return nil, LeafText{}, deny(ReasonUninformed) // whoever names no text of ours was not told
 	}
-	return preset, LeafText{c.TextHash, c.Lang}, nil
+	return preset, LeafText{c.TextHash, lang}, err
 }
 
 // grant writes the entry. After an erasure everything gets new ids.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -52,7 +53,12 @@ func (g ledger) append(tx Tx, l *Leaf) (int64, error) {
 	if err := tx.LedgerAppend(&Entry{Index: n, Who: l.Who, Salt: salt, Leaf: leaf}, hashes); err != nil {
 		return 0, fmt.Errorf("appending to the ledger: %w", err)
 	}
-	return n, nil
+	// Every size has its signature: whatever is cut off or changed later contradicts one of them.
+	cp, err := g.checkpoint(tx, n+1)
+	if err != nil {
+		return 0, err
+	}
+	return n, tx.PutLedgerCheckpoint(n+1, cp)
 }
 
 func record(salt, leaf []byte) []byte {
@@ -133,4 +139,20 @@ func NewLogKey(name string, seed []byte) (note.Signer, string, error) {
 func hexSum(b []byte) string {
 	s := sha256.Sum256(b)
 	return hex.EncodeToString(s[:])
+}
+
+// VerifierKey is the public half of a signer key as NewLogKey and note.GenerateKey make them.
+func VerifierKey(skey string) (string, error) {
+	bad := errors.New("not a signer key of this ledger")
+	rest, ok := strings.CutPrefix(strings.TrimSpace(skey), "PRIVATE+KEY+")
+	parts := strings.SplitN(rest, "+", 3) // a name has no plus, base64 may
+	if !ok || len(parts) != 3 {
+		return "", bad
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(key) != 1+ed25519.SeedSize {
+		return "", bad
+	}
+	_, verifier, err := NewLogKey(parts[0], key[1:])
+	return verifier, err
 }

@@ -89,8 +89,8 @@ type receiptProof struct {
 
 const receiptSchema = "footbridge-consent-receipt-1"
 
-// Receipt makes the receipt of the subject's last entry. It signs and keeps a checkpoint, and makes a fresh withdrawal
-// link, so it needs a transaction that may write.
+// Receipt makes the receipt of the subject's last entry. It makes a fresh withdrawal link, so it needs a transaction that
+// may write.
 func (d *Desk) Receipt(tx Tx, s identity.Subject) (Receipt, error) {
 	r, err := d.load(tx, s)
 	if err != nil {
@@ -232,17 +232,13 @@ func (d *Desk) prove(tx Tx, e *Entry) (receiptProof, error) {
 	return p, nil
 }
 
-// Checkpoint signs the tree as it is now and keeps the signature, so that a later audit finds what was cut off.
+// Checkpoint signs the tree as it is now.
 func (d *Desk) Checkpoint(tx Tx) (string, error) {
 	n, err := tx.LedgerSize()
 	if err != nil {
 		return "", err
 	}
-	cp, err := d.ledger.checkpoint(tx, n)
-	if err != nil {
-		return "", err
-	}
-	return cp, tx.PutLedgerCheckpoint(n, cp)
+	return d.ledger.checkpoint(tx, n)
 }
 
 // PublishedCheckpoint is the one for everybody: of the largest power of two that the ledger has reached, so that it tells

@@ -141,15 +141,19 @@ type Tx interface {
 	// LedgerAppend stores an entry at Index == LedgerSize, with the tree hashes that it completes.
 	LedgerAppend(e *Entry, hashes []tlog.Hash) error
 	LedgerHashes(indexes []int64) ([]tlog.Hash, error)
+	// LedgerHashCount is how many tree hashes there are.
+	LedgerHashCount() (int64, error)
 	LedgerEntries(from int64, limit int) ([]*Entry, error)
 	LedgerEntriesOf(Pseudonym) ([]*Entry, error)
 	// LedgerShred destroys salt, leaf and pseudonym of entries, but leaves the tree.
 	LedgerShred(indexes []int64) error
-	// LedgerCheckpoints lists what was signed, by size.
-	LedgerCheckpoints() ([]string, error)
+	// LedgerCheckpoints lists the signed checkpoints in order of size, after the one given.
+	LedgerCheckpoints(after int64, limit int) ([]string, error)
 	PutLedgerCheckpoint(size int64, note string) error
 
 	EvidenceByIndex(int64) (*StoredEvidence, error)
+	// EvidenceRows lists in order of index, from the one given.
+	EvidenceRows(from int64, limit int) ([]*StoredEvidence, error)
 	PutEvidence(*StoredEvidence) error
 	// EvidenceExpire sets Until on everything of a pseudonym that has none yet, but for the index given.
 	EvidenceExpire(who Pseudonym, keep int64, until time.Time) error
