@@ -80,7 +80,7 @@ func (n *note) quote(t target) {
 	}
 	href := quoteHref(t)
 	n.text.tags.add("quote", map[string]any{
-		"type": "Link", "mediaType": as2MediaType, "rel": quoteRel, "href": t.id, "name": "RE: " + t.id,
+		"type": "Link", "mediaType": as2MediaType, "rel": quoteRel, "href": t.id, "name": "RE: " + href,
 	})
 	n.address(t.author)
 	n.shows = true

@@ -3,7 +3,6 @@ package translate
 import (
 	"encoding/json"
 	"math"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -108,7 +107,8 @@ func blobURL(c *Context, did, cid string) string {
 	if host == "" {
 		host = base(c.Domain)
 	}
-	return host + "/xrpc/com.atproto.sync.getBlob?did=" + did + "&cid=" + cid
+	// A did:web with a port holds a percent sign, which stands for itself here.
+	return host + "/xrpc/com.atproto.sync.getBlob?did=" + strings.ReplaceAll(did, "%", "%25") + "&cid=" + cid
 }
 
 // shortDetail keeps a loss's detail readable and bounded.
@@ -124,4 +124,3 @@ func shortDetail(s string) string {
 	return s[:cut] + "…"
 }
 
-func itoa(n int) string { return strconv.Itoa(n) }
