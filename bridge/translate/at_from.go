@@ -112,8 +112,8 @@ func (j *atJob) document(collection, uri string, rec lex) (map[string]any, conte
 	return j.note(uri, rec)
 }
 
-// carry carries a record that becomes an object, as Create or Update. One that was bridged and now may not be, because
-// its author narrowed it, is deleted.
+// carry carries a record that becomes an object, as Create or Update. One that was bridged and that its author has
+// narrowed since is deleted; one whose surroundings have changed (its parent is gone) stays as it is.
 func (j *atJob) carry(collection string, rec lex) ([]map[string]any, DropReason) {
 	doc, ctx, why := j.document(collection, j.ev.URI, rec)
 	id, bridged := j.object(j.ev.URI)
@@ -125,7 +125,7 @@ func (j *atJob) carry(collection string, rec lex) ([]map[string]any, DropReason)
 		return []map[string]any{j.wrap("Create", CreateID(id), doc, ctx)}, None
 	}
 	if why != None {
-		if bridged && why != DropMalformed && why != DropLoop {
+		if bridged && narrowed(why) {
 			return []map[string]any{j.remove(j.ev.URI, objectType(collection), nil)}, None
 		}
 		return nil, why
@@ -133,6 +133,11 @@ func (j *atJob) carry(collection string, rec lex) ([]map[string]any, DropReason)
 	id, _ = doc["id"].(string)
 	doc["updated"] = formatDate(j.c.Now)
 	return []map[string]any{j.wrap("Update", UpdateID(id, j.version("v")), doc, ctx)}, None
+}
+
+// narrowed tells the reasons that lie in the record itself.
+func narrowed(why DropReason) bool {
+	return why == DropLoggedInOnly || why == DropByChoice || why == DropQuoteNotShared || why == DropEmpty
 }
 
 func objectType(collection string) string {

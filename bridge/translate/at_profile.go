@@ -179,67 +179,6 @@ func (j *atJob) bio(text string) string {
 	return w.String()
 }
 
-// typedLinks finds http and https addresses in a text without facets. Pages of people who did not join stay text (R40).
-func (j *atJob) typedLinks(text string) []span {
-	var out []span
-	for at := 0; ; {
-		i := strings.Index(text[at:], "http")
-		if i < 0 {
-			return out
-		}
-		start := at + i
-		end := start + addressLength(text[start:])
-		href, ok := safeURL(text[start:end])
-		if ok && (strings.HasPrefix(href, "http://") || strings.HasPrefix(href, "https://")) && !j.isForeignPage(href) {
-			out = append(out, span{start: start, end: end, kind: spanLink, href: href})
-		}
-		at = max(end, start+4)
-	}
-}
-
-// addressLength is the length of the address that text starts with, without the punctuation of the sentence around it.
-func addressLength(text string) int {
-	end := strings.IndexFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("<>\"`\\", r)
-	})
-	if end < 0 {
-		end = len(text)
-	}
-	round := strings.Count(text[:end], ")") - strings.Count(text[:end], "(")
-	square := strings.Count(text[:end], "]") - strings.Count(text[:end], "[")
-	for end > 0 {
-		switch last := text[end-1]; {
-		case strings.IndexByte(".,;:!?'*", last) >= 0:
-		case last == ')' && round > 0:
-			round--
-		case last == ']' && square > 0:
-			square--
-		default:
-			return end
-		}
-		end--
-	}
-	return end
-}
-
-func (j *atJob) isForeignPage(href string) bool {
-	rest, ok := strings.CutPrefix(href, "https://bsky.app/profile/")
-	who, _, _ := strings.Cut(rest, "/")
-	return ok && !j.joined(who)
-}
-
-// typedMentions finds the handles of people who joined, typed as @name.domain.
-func (j *atJob) typedMentions(text string) []span {
-	var out []span
-	eachHandle(text, func(at int, handle string) {
-		did, known := j.c.Handles[strings.ToLower(handle)]
-		if id, a, ok := j.actor(did); known && ok {
-			out = append(out, span{start: at, end: at + 1 + len(handle), kind: spanMention, href: pageOf(id, a)})
-		}
-	})
-	return out
-}
-
 // fields are the PropertyValues: what has no property of its own on the AP side, and where the account comes from.
 func (j *atJob) fields(rec lex, handle string) []any {
 	var out []any

@@ -238,15 +238,15 @@ func TestRefsCoverLookups(t *testing.T) {
 			t.Fatal(err)
 		}
 		want, _ := FromEvent(ev, c)
-		got, _ := FromEvent(ev, narrowed(c, EventRefs(ev, c.Domain)))
+		got, _ := FromEvent(ev, onlyRefs(c, EventRefs(ev, c.Domain)))
 		if a, b := mustEncode(t, want), mustEncode(t, got); !bytes.Equal(a, b) {
 			t.Errorf("%s: with all\n%s\nwith what was asked for\n%s", caseName(path), a, b)
 		}
 	}
 }
 
-// narrowed leaves in a context what the refs name.
-func narrowed(c *Context, refs Refs) *Context {
+// onlyRefs leaves in a context what the refs name.
+func onlyRefs(c *Context, refs Refs) *Context {
 	has := func(list []string, s string) bool { return contains(list, s) }
 	out := *c
 	out.Actors, out.Objects, out.Records, out.Handles = map[string]Actor{}, map[string]StrongRef{}, map[string]Record{}, map[string]string{}

@@ -123,4 +123,3 @@ func shortDetail(s string) string {
 	}
 	return s[:cut] + "…"
 }
-
