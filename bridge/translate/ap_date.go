@@ -11,9 +11,12 @@ const atDatetime = "2006-01-02T15:04:05.000Z"
 
 func formatTime(t time.Time) string { return t.UTC().Format(atDatetime) }
 
-// published is the date of an object, the zero time if it has none that can be read.
+// published is the date of an object, else that of its activity, else the zero time.
 func (j *apJob) published(o *as2.Value) time.Time {
 	t, ok := o.Time("published")
+	if !ok && !o.Has("published") {
+		t, ok = j.doc.Time("published")
+	}
 	if !ok {
 		return time.Time{}
 	}

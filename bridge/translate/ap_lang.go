@@ -25,6 +25,9 @@ func (j *apJob) content(o *as2.Value) (text string, langs []string) {
 			others = true
 		}
 	}
+	if others && len(langs) == 0 {
+		langs = sameWords(text, versions)
+	}
 	if others {
 		j.lose(LossOtherLanguages, "")
 	}
@@ -37,6 +40,18 @@ func (j *apJob) content(o *as2.Value) (text string, langs []string) {
 		j.lines = apLinesIn(langs[0])
 	}
 	return text, langs
+}
+
+// sameWords are the languages of the versions that say the same with other markup.
+func sameWords(text string, versions []as2.LangText) []string {
+	var out []string
+	want := plainHTML(text)
+	for _, v := range versions[:min(len(versions), 8)] {
+		if plainHTML(v.Text) == want {
+			out = append(out, v.Lang)
+		}
+	}
+	return out
 }
 
 // fallbackLangs are where servers without a contentMap say the language: Lemmy and PeerTube as an object, Mobilizon as

@@ -149,7 +149,7 @@ func (j *apJob) mentionTag(a anchor, sign bool) *apMention {
 		}
 	}
 	if !sign {
-		return nil
+		return j.mentionPage(a.href)
 	}
 	user, host, _ := strings.Cut(strings.TrimLeft(strings.TrimSpace(a.text), "@!"), "@")
 	if host == "" {
@@ -158,6 +158,22 @@ func (j *apJob) mentionTag(a anchor, sign bool) *apMention {
 	for i := range j.mentions {
 		m := &j.mentions[i]
 		if m.user != "" && strings.EqualFold(m.user, user) && (m.host == strings.ToLower(host) || hostOf(m.href) == hostOf(a.href)) {
+			return m
+		}
+	}
+	return nil
+}
+
+// mentionPage finds the Mention whose person's page an address is: on the same host, ending in the name.
+func (j *apJob) mentionPage(href string) *apMention {
+	host := hostOf(href)
+	if host == "" || len(j.mentions) == 0 || !profileLike(href) {
+		return nil
+	}
+	end := strings.TrimRight(href, "/")
+	name := strings.TrimPrefix(end[strings.LastIndexByte(end, '/')+1:], "@")
+	for i := range j.mentions {
+		if m := &j.mentions[i]; hostOf(m.href) == host && strings.EqualFold(m.user, name) {
 			return m
 		}
 	}
