@@ -231,11 +231,11 @@ func (tx *Tx) LedgerHashCount() (n int64, err error) {
 }
 
 // LedgerCheckpoints implements consent.Tx.
-func (tx *Tx) LedgerCheckpoints(after int64, limit int) ([]string, error) {
-	var out []string
-	err := tx.each("SELECT note FROM ledger_checkpoint WHERE size > ? ORDER BY size LIMIT ?", []any{after, limit}, func(scan func(...any) error) error {
-		var s string
-		err := scan(&s)
+func (tx *Tx) LedgerCheckpoints(after int64, limit int) ([]consent.SignedSize, error) {
+	var out []consent.SignedSize
+	err := tx.each("SELECT size, note FROM ledger_checkpoint WHERE size > ? ORDER BY size LIMIT ?", []any{after, limit}, func(scan func(...any) error) error {
+		var s consent.SignedSize
+		err := scan(&s.Size, &s.Note)
 		out = append(out, s)
 		return err
 	})

@@ -179,7 +179,7 @@ func (a *auditor) checkCheckpoints() error {
 			return err
 		}
 		for _, cp := range page {
-			if n := a.checkpoint(cp, "a checkpoint"); n != next {
+			if n := a.checkpoint(cp.Note, "a checkpoint"); n != next || cp.Size != next {
 				a.problem("the checkpoint for %d entries is missing or misfiled", next)
 			}
 			next++
@@ -295,7 +295,7 @@ func (a *auditor) checkEvidence() error {
 		return err
 	}
 	for i, l := range a.leaves {
-		if l == nil || l.State == Refused || l.State == Erased {
+		if l == nil || a.forgotten(int64(i), l.Who) {
 			continue
 		}
 		until, err := a.evidenceUntil(int64(i), l)
@@ -310,7 +310,7 @@ func (a *auditor) checkEvidence() error {
 			a.problem("the evidence of entry %d is filed wrongly", i)
 		case ok:
 			a.openEvidence(int64(i), e, l)
-		case l.Evidence.SHA256 != "" && !over && a.living(l.Who):
+		case l.Evidence.SHA256 != "" && !over:
 			a.problem("the evidence of entry %d is missing", i)
 		}
 		a.checkText(int64(i), l)
@@ -338,10 +338,12 @@ func (a *auditor) evidence() (map[int64]*StoredEvidence, error) {
 	}
 }
 
-// living: of those who refused or were erased no evidence is kept.
-func (a *auditor) living(who Pseudonym) bool {
-	_, err := a.tx.ConsentSuppression(who)
-	return errors.Is(err, ErrNone)
+// forgotten: with a refusal or an erasure all evidence of the subject goes at once.
+func (a *auditor) forgotten(index int64, who Pseudonym) bool {
+	return slices.ContainsFunc(a.chains[who], func(e *Entry) bool {
+		l := a.leaves[e.Index]
+		return e.Index >= index && l != nil && (l.State == Refused || l.State == Erased)
+	})
 }
 
 // evidenceUntil is when the raw evidence of an entry goes: with a grant, a while after the next grant or withdrawal.

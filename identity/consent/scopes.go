@@ -127,8 +127,9 @@ func knownScopes(in []Scope) error {
 	return nil
 }
 
+// without is what of in is not in drop.
 func without(in, drop []Scope) []Scope {
-	return normScopes(slices.DeleteFunc(slices.Clone(in), func(s Scope) bool { return slices.Contains(drop, s) }))
+	return slices.DeleteFunc(slices.Clone(in), func(s Scope) bool { return slices.Contains(drop, s) })
 }
 
 // Option names a choice that is not a yes or no.

@@ -96,6 +96,12 @@ type Invitation struct {
 	At                time.Time
 }
 
+// SignedSize is the signed checkpoint of one size of the ledger.
+type SignedSize struct {
+	Size int64
+	Note string
+}
+
 // Tx is what the store's transaction offers this room. Look-ups of one row return ErrNone when there is none.
 type Tx interface {
 	Now() time.Time
@@ -148,7 +154,7 @@ type Tx interface {
 	// LedgerShred destroys salt, leaf and pseudonym of entries, but leaves the tree.
 	LedgerShred(indexes []int64) error
 	// LedgerCheckpoints lists the signed checkpoints in order of size, after the one given.
-	LedgerCheckpoints(after int64, limit int) ([]string, error)
+	LedgerCheckpoints(after int64, limit int) ([]SignedSize, error)
 	PutLedgerCheckpoint(size int64, note string) error
 
 	EvidenceByIndex(int64) (*StoredEvidence, error)
