@@ -174,6 +174,10 @@ func (j *apJob) pageLink(o *as2.Value, d *apDraft) {
 	if len(d.cards) > 0 || len(d.media) > 0 || u == "" || hostOf(u) == hostOf(o.ID()) || hostOf(o.ID()) == "" {
 		return
 	}
-	d.cards = append(d.cards, apCard{url: u})
+	c := apCard{url: u}
+	if p, ok := j.preview(u, u); ok && c.mayShow() {
+		c.title, c.description, c.image = p.Title, p.Description, p.Image
+	}
+	d.cards = append(d.cards, c)
 	d.home.url = o.ID()
 }

@@ -96,7 +96,7 @@ func (j *apJob) whereLine(o *as2.Value) rich {
 
 // apEventStatus reads ical:status, status or apEventStatus.
 func apEventStatus(o *as2.Value) string {
-	for _, k := range [...]string{"ical:status", "status", "apEventStatus"} {
+	for _, k := range [...]string{"ical:status", "status", "eventStatus"} {
 		s := strings.ToLower(o.Get(k).Str())
 		switch {
 		case strings.Contains(s, "cancel"):

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode"
@@ -77,7 +78,7 @@ func (l *layout) char(r rune, s string) {
 
 // nbsp is an indent at the start of a line and a space elsewhere.
 func (l *layout) nbsp() {
-	if !l.lineStart() {
+	if !l.lineStart() && len(bytes.TrimRight(l.buf, " ")) > bytes.LastIndexByte(l.buf, '\n')+1 {
 		l.space = true
 		return
 	}
@@ -107,8 +108,8 @@ func (l *layout) flush() {
 		return
 	}
 	fresh := l.lineStart()
-	if len(l.buf) > 0 {
-		l.buf = append(trimSpaces(l.buf), "\n\n\n\n"[:min(max(l.block, l.breaks), 4)]...)
+	if n := min(max(l.block, l.breaks), 4); n > 0 && len(l.buf) > 0 {
+		l.buf = append(trimSpaces(l.buf), "\n\n\n\n"[:n]...)
 	}
 	switch {
 	case fresh:
