@@ -34,6 +34,7 @@ type cli struct {
 	Serve     serveCmd     `cmd:"" help:"Run the bridge."`
 	Demo      demoCmd      `cmd:"" help:"Play a conversation between two small networks on this machine."`
 	Translate TranslateCmd `cmd:"" help:"Convert documents from standard input, sending nothing."`
+	Consent   ConsentCmd   `cmd:"" help:"Audit, show and export consent records; verify a receipt."`
 	Queue     queueCmd     `cmd:"" help:"Look at the queue and its dead letters."`
 	Moderate  moderateCmd  `cmd:"" help:"Block, limit or suspend accounts, domains and PDSes."`
 	Doctor    doctorCmd    `cmd:"" help:"Check what the bridge needs and say what to do."`
