@@ -146,6 +146,7 @@ func (a *adapterContext) context() (*Context, error) {
 		Blobs: a.Blobs, Previews: a.LinkPreviews, Options: a.Options, Incarnation: a.Incarnation,
 		Records: make(map[string]Record, len(a.Records)), APObjects: make(map[string]json.RawMessage, len(a.APObjects)),
 	}
+	c.Options.SearchIndexing = true // everybody in a case has consented to every scope
 	for _, r := range a.Records {
 		c.Records[r.URI] = r
 	}

@@ -91,8 +91,8 @@ func (j *atJob) actorDocument(rec lex) map[string]any {
 		"alsoKnownAs":               []any{"at://" + j.ev.DID},
 		"attachment":                j.fields(rec, handle),
 		"manuallyApprovesFollowers": false,
-		"discoverable":              true,
-		"indexable":                 true,
+		"discoverable":              j.c.Options.SearchIndexing,
+		"indexable":                 j.c.Options.SearchIndexing,
 		// FEP-0036: other bridges shall not bridge the bridged.
 		"bridgeable": false,
 	}

@@ -272,3 +272,15 @@ func onlyRefs(c *Context, refs Refs) *Context {
 	}
 	return &out
 }
+
+// TestIndexingIsAsked: without the scope a copy is neither listed nor indexed (FEP-5feb).
+func TestIndexingIsAsked(t *testing.T) {
+	c := baseContext(t)
+	for _, allowed := range []bool{false, true} {
+		c.Options.SearchIndexing = allowed
+		doc, _, err := ActorDocument(json.RawMessage(`{"displayName":"Bob"}`), bobDID, "bob.bsky.example", c)
+		if err != nil || doc["indexable"] != allowed || doc["discoverable"] != allowed {
+			t.Errorf("allowed %v: indexable %v, discoverable %v, %v", allowed, doc["indexable"], doc["discoverable"], err)
+		}
+	}
+}

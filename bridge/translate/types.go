@@ -84,6 +84,8 @@ type Options struct {
 	ManyImages string
 	// SkipQuotesOfOthers drops the post, rather than only the quote, when somebody is quoted who did not join.
 	SkipQuotesOfOthers bool
+	// SearchIndexing lets other servers list and index what the author's actor stands for (the scope search_indexing).
+	SearchIndexing bool
 	// Language is the author's UI language for lines that the bridge adds ("en" by default).
 	Language string
 }
