@@ -69,11 +69,16 @@ func (s *Server) CompleteActor(ctx context.Context, a *LocalActor) (map[string]a
 	return doc, nil
 }
 
+// orContext defines the terms that fillActor writes, unless the directory brought a context of its own.
 func orContext(c any) any {
-	if c == nil {
-		return asNamespace
+	if c != nil {
+		return c
 	}
-	return c
+	return []any{asNamespace, securityV1, map[string]any{
+		"manuallyApprovesFollowers": "as:manuallyApprovesFollowers", "toot": "http://joinmastodon.org/ns#",
+		"discoverable": "toot:discoverable", "indexable": "toot:indexable", "featured": map[string]any{"@id": "toot:featured", "@type": "@id"},
+		"webfinger": "https://purl.archive.org/socialweb/webfinger#webfinger",
+	}}
 }
 
 // generator says what our software understands (FEP-844e).

@@ -4,7 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/url"
+	"strings"
 	"time"
+
+	"golang.org/x/net/publicsuffix"
 
 	"footbridge/identity"
 )
@@ -60,13 +65,28 @@ func ParseActor(raw []byte) (*RemoteActor, error) {
 		r.SharedInbox = idOf(doc["sharedInbox"])
 	}
 	// An inbox elsewhere would let an actor aim our deliveries at somebody else's server.
-	if originOf(r.Inbox) == "" || originOf(r.Inbox) != originOf(doc.id()) {
-		return nil, fmt.Errorf("%w: the actor's inbox is not on its own origin", ErrDocument)
+	if !sameSite(r.Inbox, doc.id()) {
+		return nil, fmt.Errorf("%w: the actor's inbox is not on its own site", ErrDocument)
 	}
-	if r.SharedInbox != "" && originOf(r.SharedInbox) != originOf(doc.id()) {
+	if r.SharedInbox != "" && !sameSite(r.SharedInbox, doc.id()) {
 		r.SharedInbox = ""
 	}
 	return r, nil
+}
+
+// sameSite is true of URLs of one origin, or of hosts below one registrable domain (inbox.example.com, example.com).
+func sameSite(a, b string) bool {
+	if originOf(a) == originOf(b) && originOf(a) != "" {
+		return true
+	}
+	x, errX := url.Parse(a)
+	y, errY := url.Parse(b)
+	if errX != nil || errY != nil || x.Scheme != "https" || y.Scheme != "https" {
+		return false
+	}
+	dx, errX := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(x.Hostname()))
+	dy, errY := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(y.Hostname()))
+	return errX == nil && errY == nil && dx == dy && net.ParseIP(x.Hostname()) == nil
 }
 
 func (a *Actors) cached(ctx context.Context, id identity.ActorID) *RemoteActor {

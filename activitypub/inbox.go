@@ -136,6 +136,9 @@ func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
 		return nil, Signed{}, statusErr{http.StatusTooManyRequests, "too many at once"}
 	}
 	defer release()
+	if s.ofNoConcern(ctx, doc, actor) {
+		return nil, Signed{}, nil
+	}
 	in := Inbound{Type: doc.typ(), Actor: actor, Raw: body, Recipient: recipient, Received: s.o.Now()}
 	sig, err := s.authenticate(ctx, r, body, doc, &in)
 	if err != nil {
@@ -157,6 +160,12 @@ func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
 	}
 	in.Evidence = evidence(r, body)
 	return &in, sig, nil
+}
+
+// ofNoConcern is true of the most common thing of all: some account was deleted that nobody here ever heard of. Its key
+// cannot be fetched any more, so nothing is fetched.
+func (s *Server) ofNoConcern(ctx context.Context, doc document, actor identity.ActorID) bool {
+	return s.o.Knows != nil && doc.typ() == "Delete" && idOf(doc["object"]) == string(actor) && !s.o.Knows(ctx, actor)
 }
 
 // allow counts what a host sent with a good signature; nobody else can use up its share.
@@ -271,6 +280,9 @@ func (s *Server) believeGone(ctx context.Context, r *http.Request, body []byte, 
 	self := doc.typ() == "Delete" && idOf(doc["object"]) == string(actor)
 	if !self || originOf(keyID) != originOf(string(actor)) {
 		return fmt.Errorf("%w: its key is gone", ErrSignature)
+	}
+	if withoutFragment(keyID) == string(actor) {
+		return nil // it was the actor itself that answered 410
 	}
 	if _, err := s.o.Client.fetchByID(ctx, string(actor)); !errors.Is(err, ErrGone) {
 		return fmt.Errorf("%w: its key is gone, its actor is not", ErrSignature)

@@ -1,6 +1,7 @@
 package activitypub
 
 import (
+	"context"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"footbridge/identity"
 )
 
 // TestLegalVariants accepts every form in which the servers in use sign, rebuilt with keys of our own.
@@ -265,5 +268,30 @@ func TestRates(t *testing.T) {
 	}
 	if len(w.asked) > keyFetches {
 		t.Errorf("%d fetches from one host in a minute", len(w.asked))
+	}
+}
+
+// TestDeletesOfStrangers cost nothing; those of members are looked into.
+func TestDeletesOfStrangers(t *testing.T) {
+	for known, want := range map[bool]int{true: 1, false: 0} {
+		w := newWorld(t, func(_ *world, o *ServerOptions) {
+			o.Knows = func(context.Context, identity.ActorID) bool { return known }
+		})
+		w.docs[string(aliceID)] = answer{status: 410}
+		rec := w.do(w.post("/inbox", activity("Delete", string(aliceID)), aliceID, SchemeCavage))
+		if rec.Code != http.StatusAccepted || len(w.accepted) != want || len(w.asked) != want {
+			t.Errorf("known %v: status %d, %d accepted, %d fetches", known, rec.Code, len(w.accepted), len(w.asked))
+		}
+	}
+}
+
+// TestInboxSites: an actor's inbox may be on a sister host, not on a stranger's.
+func TestInboxSites(t *testing.T) {
+	for inbox, want := range map[string]bool{"https://example.com/inbox": true, "https://inbox.example.com/a": true, "https://example.org/inbox": false,
+		"https://example.com.evil.com/inbox": false, "http://inbox.example.com/a": false, "": false, "https://com/x": false} {
+		_, err := ParseActor([]byte(`{"id":"https://www.example.com/a","type":"Person","inbox":"` + inbox + `"}`))
+		if (err == nil) != want {
+			t.Errorf("%q: %v", inbox, err)
+		}
 	}
 }

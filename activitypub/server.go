@@ -1,6 +1,7 @@
 package activitypub
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -36,7 +37,10 @@ type ServerOptions struct {
 	Store     Store
 	Authority Authority
 	Inbox     InboxFunc
-	Software  Software
+	// Knows tells whether an actor means anything here (a member, a follower, somebody named in a thread); if it is nil, or
+	// in doubt, everybody does. The Delete of an actor that means nothing is answered without a look.
+	Knows    func(context.Context, identity.ActorID) bool
+	Software Software
 	// Secure wants a signature on every GET but that of the instance actor ("authorized fetch").
 	Secure bool
 	// Subscribe is the template of the page where a follow is begun, with {uri}; empty if there is none.
