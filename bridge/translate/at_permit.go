@@ -37,6 +37,40 @@ func (j *atJob) permitted(t target, gate string) bool {
 	return gate == "canReply" && mentions(t.doc.Tag, me)
 }
 
+// threadClosed reads the threadgate of a thread of the AT side, where known. It reports a refusal only where the gate
+// leaves no doubt: nobody may reply, or only people mentioned in a root that is known and does not mention the author.
+// Who follows whom and who is on a list is for the AppView to say.
+func (j *atJob) threadClosed(root string) bool {
+	did, _, rkey, ok := SplitURI(root)
+	if !ok || did == j.ev.DID {
+		return false
+	}
+	gate := decodeRecord(j.c.Records["at://"+did+"/"+nsidThreadgate+"/"+rkey].Value)
+	rules, told := gate["allow"].([]any)
+	if !told || gate.str("post") != root {
+		return false
+	}
+	for _, r := range rules {
+		if asLex(r).typ() != nsidThreadgate+"#mentionRule" {
+			return false
+		}
+	}
+	post := decodeRecord(j.c.Records[root].Value)
+	return len(rules) == 0 || post != nil && !mentionsDID(post, j.ev.DID)
+}
+
+// mentionsDID reports whether a post's facets mention somebody.
+func mentionsDID(post lex, did string) bool {
+	for _, f := range post.list("facets") {
+		for _, feature := range asLex(f).list("features") {
+			if m := asLex(feature); m.str("did") == did && m.typ() == "app.bsky.richtext.facet#mention" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // isCollectionOf tells a collection of an actor from somebody else's id. Some servers number them, so names count too.
 func isCollectionOf(id, actor string) bool {
 	return strings.HasPrefix(id, actor+"/") || strings.HasSuffix(id, "/followers") || strings.HasSuffix(id, "/following")

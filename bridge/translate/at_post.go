@@ -115,7 +115,7 @@ func (n *note) reply() DropReason {
 	if why != None {
 		return why
 	}
-	if !n.permitted(t, "canReply") {
+	if !n.permitted(t, "canReply") || n.threadClosed(n.rec.obj("reply").ref("root")) {
 		return DropGated
 	}
 	n.doc["inReplyTo"] = t.id

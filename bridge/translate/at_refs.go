@@ -104,6 +104,10 @@ func (r *refCollector) post(rec lex) {
 			r.refs.Parents = append(r.refs.Parents, parent)
 		}
 	}
+	if did, collection, rkey, ok := SplitURI(rec.obj("reply").ref("root")); ok && collection == nsidPost {
+		r.uri(rec.obj("reply").ref("root"))
+		r.value("at://" + did + "/" + nsidThreadgate + "/" + rkey)
+	}
 	for _, v := range rec.list("facets") {
 		for _, f := range asLex(v).list("features") {
 			r.did(asLex(f).str("did"))
