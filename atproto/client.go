@@ -20,7 +20,7 @@ import (
 // Size limits of what is fetched.
 const (
 	maxJSON = 4 << 20
-	maxRepo = 512 << 20
+	maxRepo = 256 << 20
 )
 
 // Client makes public XRPC calls: to the PDS of an author, found through the resolver, and to relays. It holds no login.

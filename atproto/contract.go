@@ -58,7 +58,7 @@ type Sink interface {
 	Commit(ctx context.Context, source string, c Commit) error
 	Account(ctx context.Context, source string, e AccountEvent) error
 	// SaveCursor moves the cursor of a source; it is called only with sequences whose events (all of them, and all
-	// before) were accepted or were of no concern.
+	// before) were accepted or were of no concern; or with -1, to begin anew at the oldest event the source still has.
 	SaveCursor(ctx context.Context, source string, seq int64) error
 	Cursor(ctx context.Context, source string) (int64, error)
 }

@@ -36,6 +36,9 @@ const (
 	hardFrame = 64 << 20
 )
 
+// fromOldest is the saved cursor that asks for everything the source still has; 0, never saved, asks for what is new.
+const fromOldest = -1
+
 var (
 	errFutureCursor = errors.New("the source does not know our cursor yet")
 	errErrorFrame   = errors.New("error frame")
@@ -50,7 +53,8 @@ func (r *Reader) Run(ctx context.Context, src Source) error {
 	if !r.persist(ctx, func() (err error) { s.start, err = r.o.Sink.Cursor(ctx, src.Name); return err }) {
 		return ctx.Err()
 	}
-	s.marks.reset(s.start)
+	s.rewind = s.start == fromOldest
+	s.marks.reset(max(s.start, 0))
 	s.saved.Store(s.start)
 	r.heal.startStale(ctx)
 	var saver sync.WaitGroup
@@ -103,8 +107,8 @@ func (s *session) startOver(ctx context.Context) {
 	s.tasks.Wait()
 	s.marks.reset(0)
 	s.rewind = true
-	s.persist(ctx, func() error { return s.o.Sink.SaveCursor(ctx, s.src.Name, 0) })
-	s.saved.Store(0)
+	s.persist(ctx, func() error { return s.o.Sink.SaveCursor(ctx, s.src.Name, fromOldest) })
+	s.saved.Store(fromOldest)
 	s.lostEvents(ctx)
 }
 
@@ -296,7 +300,7 @@ func (s *session) saveLoop(ctx context.Context) {
 // save moves the cursor if it can move. A failure is no loss: the next one tries again.
 func (s *session) save(ctx context.Context) {
 	low := s.marks.low()
-	if low <= s.saved.Load() {
+	if low <= max(s.saved.Load(), 0) {
 		return
 	}
 	if err := s.o.Sink.SaveCursor(ctx, s.src.Name, low); err != nil {

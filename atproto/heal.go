@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +28,7 @@ type healer struct {
 }
 
 func newHealer(r *Reader) *healer {
-	return &healer{r: r, open: map[syntax.DID]string{}, slots: make(chan struct{}, 4)}
+	return &healer{r: r, open: map[syntax.DID]string{}, slots: make(chan struct{}, 2)}
 }
 
 func (h *healer) wait() { h.wg.Wait() }
@@ -80,7 +82,7 @@ func (h *healer) run(ctx context.Context, did syntax.DID) {
 		if err != nil {
 			h.r.o.Log.Warn("comparing a repo", "attempt", n, "error", err)
 		}
-		if !pause(ctx, h.r.o.Backoff(n)) {
+		if !pause(ctx, min(h.r.o.Backoff(n)<<min(max(n-8, 0), 8), time.Hour)) {
 			h.close(did)
 			return
 		}
@@ -125,7 +127,8 @@ func (h *healer) once(ctx context.Context, did syntax.DID) (done bool, err error
 	if !h.r.o.Interest.Author(string(did)) {
 		return h.drop(ctx, did)
 	}
-	s, err := h.r.client.GetRepo(ctx, did, head.Rev)
+	// The whole repo, not what is new since: only a whole tree proves that a record is gone.
+	s, err := h.r.client.GetRepo(ctx, did, "")
 	if errors.Is(err, ErrNotFound) || accountInactive(err) {
 		return h.drop(ctx, did)
 	}
@@ -212,23 +215,21 @@ func (h *healer) finish(ctx context.Context, s *Snapshot) (bool, error) {
 	})
 }
 
-// difference says what changed: what is known and gone or other, and what came after rev. Entries of a snapshot taken
-// since rev whose record is at hand are new; in a whole repo, those whose key is a TID not before rev.
+// difference says what changed: what is known and gone or other, and what came after rev, as its key, a TID, tells. Keys
+// that are no TIDs (a profile, say) are always of interest.
 func difference(s *Snapshot, rev string, known map[string]string) ([]Op, error) {
+	if s.tree.IsPartial() {
+		return nil, fmt.Errorf("%w: the host served only a part of the repo", ErrForged)
+	}
 	var ops []Op
-	whole := s.whole()
 	seen := map[string]bool{}
 	err := s.Walk(func(path string, id cid.Cid) error {
 		seen[path] = true
 		was, isKnown := known[path]
-		if was == id.String() || (!isKnown && whole && rkeyOf(path) < rev) {
+		if was == id.String() || (!isKnown && rkeyOf(path) < rev) {
 			return nil
 		}
-		block := s.car.Block(id)
-		if block == nil {
-			return nil // not new, and never bridged
-		}
-		record, err := recordJSON(block)
+		record, err := recordJSON(s.car.Block(id))
 		if err != nil {
 			return nil // not valid data: nothing to bridge
 		}
@@ -243,36 +244,18 @@ func difference(s *Snapshot, rev string, known map[string]string) ([]Op, error) 
 	if err != nil {
 		return nil, err
 	}
-	return append(goneOps(s, known, seen), ops...), nil
+	return append(goneOps(known, seen), ops...), nil
 }
 
-// whole reports whether every node and record is at hand, so that what is at hand does not tell what is new.
-func (s *Snapshot) whole() bool {
-	if s.tree.IsPartial() {
-		return false
-	}
-	missing := errors.New("missing")
-	return s.Walk(func(_ string, id cid.Cid) error {
-		if s.car.Block(id) == nil {
-			return missing
-		}
-		return nil
-	}) == nil
-}
-
-// goneOps lists deletes of what is known and provably absent.
-func goneOps(s *Snapshot, known map[string]string, seen map[string]bool) []Op {
+// goneOps lists deletes of what is known and absent.
+func goneOps(known map[string]string, seen map[string]bool) []Op {
 	var ops []Op
-	for path, was := range known {
+	for _, path := range slices.Sorted(maps.Keys(known)) {
 		if seen[path] {
 			continue
 		}
-		_, _, found, err := s.Record(path)
-		if err != nil || found {
-			continue // in a part of the tree that did not change
-		}
 		op := newOp("delete", path)
-		op.Prev = was
+		op.Prev = known[path]
 		ops = append(ops, op)
 	}
 	return ops

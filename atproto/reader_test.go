@@ -63,7 +63,7 @@ func (r *rig) runOn(src atproto.Source) {
 	ctx, cancel := context.WithCancel(r.Context())
 	r.reader = atproto.NewReader(atproto.ReaderOptions{
 		Resolver: r.resolver, Store: r.sink.db, Interest: r.set, Sink: r.sink, Dialer: &websocket.Dialer{},
-		Log: slog.New(slog.DiscardHandler), SaveEvery: 5 * time.Millisecond,
+		Log: slog.New(slog.NewTextHandler(r.Output(), nil)), SaveEvery: 5 * time.Millisecond,
 		Backoff: func(int) time.Duration { return 5 * time.Millisecond },
 	})
 	done := make(chan struct{})

@@ -24,7 +24,8 @@ type Snapshot struct {
 	tree   *mst.Tree
 }
 
-// GetRepo fetches and verifies a repo. With since, a PDS may leave out what it had at that rev already.
+// GetRepo fetches and verifies a repo. With since, a PDS leaves out what it had at that rev already; ErrForged then may
+// mean only that nothing is new.
 func (c *Client) GetRepo(ctx context.Context, did syntax.DID, since string) (*Snapshot, error) {
 	base, err := c.pds(ctx, did)
 	if err != nil {

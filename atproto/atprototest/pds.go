@@ -307,3 +307,12 @@ func (p *PDS) LastFrame() []byte {
 	frames, _, _, _ := p.stream.after(p.stream.last() - 1)
 	return frames[0]
 }
+
+// Corrupt makes a blob's bytes other than its CID says.
+func (p *PDS) Corrupt(a *Account, id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := a.blobs[id]
+	b.data = append([]byte("!"), b.data...)
+	a.blobs[id] = b
+}

@@ -334,3 +334,12 @@ func (y *Relay) RawFrame(frame []byte) { y.stream.publishRaw(frame) }
 
 // Seq is the sequence of the newest event.
 func (y *Relay) Seq() int64 { return y.stream.last() }
+
+// Announce sends #account with a status of the relay's own making, true or not.
+func (y *Relay) Announce(did, status string) {
+	e := &comatproto.SyncSubscribeRepos_Account{Did: did, Time: now8601(y.now()), Active: status == ""}
+	if status != "" {
+		e.Status = &status
+	}
+	y.stream.publish("#account", func(seq int64) event { e.Seq = seq; return e })
+}
