@@ -45,8 +45,8 @@ func (j *apJob) strongRef(id string) (StrongRef, bool) {
 func (j *apJob) wantGates(uri string) {
 	did, collection, rkey, ok := SplitURI(uri)
 	if ok && j.collecting() && collection == nsidPost {
-		j.want(refURIs, "at://"+did+"/"+nsidThreadgate+"/"+rkey)
-		j.want(refURIs, "at://"+did+"/"+nsidPostgate+"/"+rkey)
+		j.want(refRecords, "at://"+did+"/"+nsidThreadgate+"/"+rkey)
+		j.want(refRecords, "at://"+did+"/"+nsidPostgate+"/"+rkey)
 	}
 }
 
@@ -79,6 +79,7 @@ const (
 	refParents
 	refLinks
 	refAccts
+	refRecords // and URIs
 )
 
 // want notes a look-up once, while collecting.
@@ -86,12 +87,20 @@ func (j *apJob) want(k refKind, id string) {
 	if j.refs == nil || id == "" || len(j.seen) > 4096 {
 		return
 	}
+	if k == refURIs || k == refRecords {
+		if _, _, _, ok := SplitURI(id); !ok {
+			return // of a repo that is known only when its owner is
+		}
+	}
+	if k == refRecords {
+		j.want(refURIs, id)
+	}
 	key := string(rune('0'+k)) + id
 	if j.seen[key] {
 		return
 	}
 	j.seen[key] = true
 	r := j.refs
-	list := [...]*[]string{&r.Actors, &r.DIDs, &r.Handles, &r.Objects, &r.URIs, &r.Parents, &r.Links, &r.Accts}[k]
+	list := [...]*[]string{&r.Actors, &r.DIDs, &r.Handles, &r.Objects, &r.URIs, &r.Parents, &r.Links, &r.Accts, &r.Records}[k]
 	*list = append(*list, id)
 }

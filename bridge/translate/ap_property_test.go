@@ -241,8 +241,13 @@ func narrowedAP(c *Context, refs Refs) *Context {
 			out.Actors[id] = a
 		}
 	}
+	for k, v := range c.APObjects {
+		if contains(refs.Objects, k) {
+			out.APObjects[k] = v
+		}
+	}
 	for id, ref := range c.Objects {
-		if contains(refs.Objects, id) || contains(refs.URIs, ref.URI) || pageAsked(refs, ref.URI) {
+		if contains(refs.Objects, id) || contains(refs.URIs, ref.URI) || pageAsked(refs, ref.URI) || listed(out.APObjects, id) {
 			out.Objects[id] = ref
 			for actor, a := range c.Actors {
 				if a.DID == didOf(ref.URI) {
@@ -265,11 +270,6 @@ func narrowedAP(c *Context, refs Refs) *Context {
 			out.Handles[k] = v
 		}
 	}
-	for k, v := range c.APObjects {
-		if contains(refs.Objects, k) {
-			out.APObjects[k] = v
-		}
-	}
 	for k, v := range c.Blobs {
 		for _, m := range refs.Media {
 			if m.URL == k || strings.HasPrefix(k, "https://news.example/") {
@@ -288,6 +288,16 @@ func narrowedAP(c *Context, refs Refs) *Context {
 		}
 	}
 	return &out
+}
+
+// listed tells whether a fetched collection names an id; the resolver looks those up too.
+func listed(fetched map[string]json.RawMessage, id string) bool {
+	for _, raw := range fetched {
+		if strings.Contains(string(raw), `"`+id+`"`) {
+			return true
+		}
+	}
+	return false
 }
 
 // pageAsked tells whether a post's page on bsky.app is among the objects; whose handle is in it, the resolver finds out.

@@ -33,7 +33,7 @@ func (j *apJob) reply(o *as2.Value) (reply map[string]any, ok bool) {
 
 // rootOf is the root that the parent itself names, else the parent.
 func (j *apJob) rootOf(parent StrongRef) StrongRef {
-	j.want(refURIs, parent.URI)
+	j.want(refRecords, parent.URI)
 	rec, ok := j.c.Records[parent.URI]
 	if !ok {
 		return parent
@@ -90,7 +90,7 @@ func (j *apJob) mentionedIn(uri string) bool {
 
 // record is the value of a record that was fetched, nil if there is none.
 func (j *apJob) record(uri string) *as2.Value {
-	j.want(refURIs, uri)
+	j.want(refRecords, uri)
 	rec, ok := j.c.Records[uri]
 	if !ok {
 		return nil
