@@ -52,7 +52,7 @@ func BenchmarkCommit(b *testing.B) {
 			r.ok(r.update(func(tx both) error {
 				for i := range b.N {
 					// A post anywhere among the others, then its deletion, so that the size stays.
-					rkey := rkeyOf((i/2*7919)%size)[:10] + "zzz"
+					rkey := rkeyOf((i / 2 * 7919) % size)[:10] + "zzz"
 					w := note(rkey, "a new post")
 					if i%2 == 1 {
 						w = gone(rkey)

@@ -41,11 +41,11 @@ func (c *carWriter) put(id cid.Cid, data []byte) error {
 }
 
 // carBytes is a CAR in memory.
-func carBytes(root cid.Cid, blocks ...block) []byte {
+func carBytes(root cid.Cid, blocks ...Block) []byte {
 	var b bytes.Buffer
 	c := newCAR(&b, root)
 	for _, bl := range blocks {
-		_ = c.put(bl.cid, bl.data) // a buffer takes everything
+		_ = c.put(bl.CID, bl.Data) // a buffer takes everything
 	}
 	return b.Bytes()
 }

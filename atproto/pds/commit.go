@@ -42,8 +42,8 @@ func (c change) action() string {
 type draft struct {
 	rev     string
 	root    cid.Cid
-	head    block
-	created []block
+	head    Block
+	created []Block
 	gone    []cid.Cid
 	msg     *comatproto.SyncSubscribeRepos_Commit
 }
@@ -119,8 +119,8 @@ func (h *Host) prepare(tx Tx, r *Repo, key *identity.SigningKey, changes []chang
 		return nil, fmt.Errorf("encoding the tree: %w", err)
 	}
 	for _, b := range d.created {
-		src.have[b.cid] = b.data
-		h.nodes.put(b.cid, b.data)
+		src.have[b.CID] = b.Data
+		h.nodes.put(b.CID, b.Data)
 	}
 	h.nodes.drop(d.gone)
 	proof, err := prove(t, changes, src)
@@ -172,63 +172,63 @@ func applyTo(t *tree, changes []change) error {
 // prove returns the nodes of the changed and flushed tree that a verifier needs to undo the changes (Sync 1.1, "Commit
 // Validation: MST Operation Inversion"): the way to each key, and, where a key came or went, the edges of the subtrees
 // beside it.
-func prove(t *tree, changes []change, src *blocksOf) ([]block, error) {
+func prove(t *tree, changes []change, src *blocksOf) ([]Block, error) {
 	seen := map[cid.Cid]bool{t.root.cid: true}
 	for _, c := range changes {
 		if err := t.cover(c.path, c.action() != "update", seen); err != nil {
 			return nil, err
 		}
 	}
-	proof := make([]block, 0, len(seen))
+	proof := make([]Block, 0, len(seen))
 	for c := range seen {
 		data, err := src.load(c)
 		if err != nil {
 			return nil, err
 		}
-		proof = append(proof, block{c, data})
+		proof = append(proof, Block{c, data})
 	}
-	sort.Slice(proof, func(i, j int) bool { return proof[i].cid.KeyString() < proof[j].cid.KeyString() })
+	sort.Slice(proof, func(i, j int) bool { return proof[i].CID.KeyString() < proof[j].CID.KeyString() })
 	return proof, nil
 }
 
-func signCommit(did syntax.DID, root cid.Cid, rev string, key *identity.SigningKey) (block, error) {
+func signCommit(did syntax.DID, root cid.Cid, rev string, key *identity.SigningKey) (Block, error) {
 	c := repo.Commit{DID: did.String(), Version: repo.ATPROTO_REPO_VERSION, Data: root, Rev: rev}
 	if err := c.Sign(key); err != nil {
-		return block{}, fmt.Errorf("signing a commit: %w", err)
+		return Block{}, fmt.Errorf("signing a commit: %w", err)
 	}
 	var b bytes.Buffer
 	if err := c.MarshalCBOR(&b); err != nil {
-		return block{}, fmt.Errorf("encoding a commit: %w", err)
+		return Block{}, fmt.Errorf("encoding a commit: %w", err)
 	}
 	id, err := dagCID(b.Bytes())
-	return block{id, b.Bytes()}, err
+	return Block{id, b.Bytes()}, err
 }
 
 // assemble makes the event: the commit, the new nodes and those of the proof, and the new records, each block once.
-func (h *Host) assemble(d *draft, r *Repo, prevData cid.Cid, changes []change, proof []block) error {
-	blocks, seen := []block{d.head}, map[cid.Cid]bool{d.head.cid: true}
-	add := func(b block) {
-		if !seen[b.cid] {
-			seen[b.cid] = true
+func (h *Host) assemble(d *draft, r *Repo, prevData cid.Cid, changes []change, proof []Block) error {
+	blocks, seen := []Block{d.head}, map[cid.Cid]bool{d.head.CID: true}
+	add := func(b Block) {
+		if !seen[b.CID] {
+			seen[b.CID] = true
 			blocks = append(blocks, b)
 		}
 	}
 	for _, b := range slices.Concat(d.created, proof) {
 		add(b)
 	}
-	d.msg = &comatproto.SyncSubscribeRepos_Commit{Repo: r.DID.String(), Rev: d.rev, Commit: lexutil.LexLink(d.head.cid), Time: stamp(h.now()),
+	d.msg = &comatproto.SyncSubscribeRepos_Commit{Repo: r.DID.String(), Rev: d.rev, Commit: lexutil.LexLink(d.head.CID), Time: stamp(h.now()),
 		Blobs: []lexutil.LexLink{}, Ops: []*comatproto.SyncSubscribeRepos_RepoOp{}}
 	for _, c := range changes {
 		d.msg.Ops = append(d.msg.Ops, &comatproto.SyncSubscribeRepos_RepoOp{Action: c.action(), Path: c.path, Cid: lexLink(c.next), Prev: lexLink(c.prev)})
 		if c.next.Defined() {
-			add(block{c.next, c.data})
+			add(Block{c.next, c.data})
 		}
 	}
-	if r.Rev != "" {
+	if r.Head != "" {
 		since := r.Rev // a copy: the row changes before the event is written
 		d.msg.Since, d.msg.PrevData = &since, lexLink(prevData)
 	}
-	d.msg.Blocks = carBytes(d.head.cid, blocks...)
+	d.msg.Blocks = carBytes(d.head.CID, blocks...)
 	if len(d.msg.Blocks) > maxBlocks {
 		return errTooBig
 	}
@@ -249,16 +249,16 @@ func verify(d *draft, r *Repo, key *identity.SigningKey, msg *comatproto.SyncSub
 		return err
 	}
 	var c repo.Commit
-	if err := c.UnmarshalCBOR(bytes.NewReader(d.head.data)); err != nil {
+	if err := c.UnmarshalCBOR(bytes.NewReader(d.head.Data)); err != nil {
 		return err
 	}
 	if err := c.VerifySignature(pub); err != nil {
 		return err
 	}
-	if id, err := dagCID(d.head.data); err != nil || id != d.head.cid || c.Data != d.root || c.DID != r.DID.String() || c.Rev != d.rev {
+	if id, err := dagCID(d.head.Data); err != nil || id != d.head.CID || c.Data != d.root || c.DID != r.DID.String() || c.Rev != d.rev {
 		return errors.New("the commit block is not the one announced")
 	}
-	if d.rev <= r.Rev || msg.Rev != d.rev || msg.Commit.String() != d.head.cid.String() || (r.Rev == "") != (msg.Since == nil) || (msg.Since == nil) != (msg.PrevData == nil) {
+	if d.rev <= r.Rev || msg.Rev != d.rev || msg.Commit.String() != d.head.CID.String() || (r.Head == "") != (msg.Since == nil) || (msg.Since == nil) != (msg.PrevData == nil) {
 		return errors.New("rev, since and prevData do not follow the last commit")
 	}
 	return verifyOps(d, r, *msg)
@@ -301,7 +301,7 @@ func (h *Host) store(tx Tx, r *Repo, key *identity.SigningKey, d *draft, changes
 			return 0, err
 		}
 	}
-	r.Head, r.Data, r.Rev, r.Commit = d.head.cid.String(), d.root.String(), d.rev, d.head.data
+	r.Head, r.Data, r.Rev, r.Commit = d.head.CID.String(), d.root.String(), d.rev, d.head.Data
 	if err := tx.RepoPut(r, before.Head); err != nil {
 		return 0, err
 	}
@@ -331,17 +331,10 @@ func decodeCommit(b []byte) (*comatproto.SyncSubscribeRepos_Commit, error) {
 }
 
 func storeBlocks(tx Tx, r *Repo, d *draft) error {
-	for _, b := range d.created {
-		if err := tx.RepoPutNode(r.ID, b.cid, b.data, d.rev); err != nil {
-			return err
-		}
+	if err := tx.RepoPutNodes(r.ID, d.created, d.rev); err != nil {
+		return err
 	}
-	for _, c := range d.gone {
-		if err := tx.RepoDeleteNode(r.ID, c); err != nil {
-			return fmt.Errorf("dropping an MST node: %w", err)
-		}
-	}
-	return nil
+	return tx.RepoDeleteNodes(r.ID, d.gone)
 }
 
 func storeRecord(tx Tx, r *Repo, c change, rev string) error {

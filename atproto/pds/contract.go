@@ -123,6 +123,12 @@ type Blob struct {
 	Bytes []byte
 }
 
+// Block is bytes with the CID that names them.
+type Block struct {
+	CID  cid.Cid
+	Data []byte
+}
+
 // Tx is what the store's transaction offers for repos, the sequencer and blobs. Look-ups return ErrNotFound (Repo:
 // ErrNoRepo) when there is nothing.
 type Tx interface {
@@ -143,9 +149,13 @@ type Tx interface {
 	// RepoCount counts repos that are not deleted.
 	RepoCount() (int64, error)
 
+	// RepoPutCode keeps the hash of the one code that opens a session for a move; RepoCode returns it with its end.
+	RepoPutCode(repo int64, hash []byte, end time.Time) error
+	RepoCode(repo int64) (hash []byte, end time.Time, err error)
+
 	RepoNode(repo int64, c cid.Cid) ([]byte, error)
-	RepoPutNode(repo int64, c cid.Cid, data []byte, rev string) error
-	RepoDeleteNode(repo int64, c cid.Cid) error
+	RepoPutNodes(repo int64, nodes []Block, rev string) error
+	RepoDeleteNodes(repo int64, cids []cid.Cid) error
 	// RepoNodes calls f for all nodes written after the rev.
 	RepoNodes(repo int64, since string, f func(c cid.Cid, data []byte) error) error
 

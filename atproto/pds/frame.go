@@ -84,7 +84,7 @@ func (h *Host) emitSync(tx Tx, r *Repo) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the head: %w", err)
 	}
-	msg := &comatproto.SyncSubscribeRepos_Sync{Did: r.DID.String(), Rev: r.Rev, Blocks: carBytes(head, block{head, r.Commit}), Time: stamp(h.now())}
+	msg := &comatproto.SyncSubscribeRepos_Sync{Did: r.DID.String(), Rev: r.Rev, Blocks: carBytes(head, Block{head, r.Commit}), Time: stamp(h.now())}
 	return tx.EventAppend(r.ID, kindSync, func(seq int64) ([]byte, error) {
 		msg.Seq = seq
 		return frame(kindSync, msg)

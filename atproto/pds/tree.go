@@ -309,15 +309,9 @@ func (t *tree) trim() error {
 	return nil
 }
 
-// block is an encoded node.
-type block struct {
-	cid  cid.Cid
-	data []byte
-}
-
 // flush encodes what has changed, root last, and returns the root, the nodes that are new, and the CIDs of the nodes that
 // are no longer part of the tree.
-func (t *tree) flush() (root cid.Cid, created []block, gone []cid.Cid, err error) {
+func (t *tree) flush() (root cid.Cid, created []Block, gone []cid.Cid, err error) {
 	if err := t.trim(); err != nil {
 		return cid.Undef, nil, nil, err
 	}
@@ -333,7 +327,7 @@ func (t *tree) flush() (root cid.Cid, created []block, gone []cid.Cid, err error
 	return t.root.cid, created, gone, nil
 }
 
-func (t *tree) encode(l *link, kept map[cid.Cid]bool, created *[]block) error {
+func (t *tree) encode(l *link, kept map[cid.Cid]bool, created *[]Block) error {
 	if l.node == nil {
 		return nil
 	}
@@ -350,7 +344,7 @@ func (t *tree) encode(l *link, kept map[cid.Cid]bool, created *[]block) error {
 		}
 		l.node.cid = c
 		if !t.read[c] {
-			*created = append(*created, block{c, data})
+			*created = append(*created, Block{c, data})
 		}
 	}
 	l.cid = l.node.cid

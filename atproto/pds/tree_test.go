@@ -31,7 +31,7 @@ func valueCID(t testing.TB, s string) cid.Cid {
 }
 
 // step applies changes to the tree in the store, as a commit does, and returns root and proof.
-func step(t testing.TB, m memory, root cid.Cid, changes []change) (cid.Cid, []block) {
+func step(t testing.TB, m memory, root cid.Cid, changes []change) (cid.Cid, []Block) {
 	t.Helper()
 	tr, err := openTree(root, m.load)
 	if err != nil {
@@ -45,7 +45,7 @@ func step(t testing.TB, m memory, root cid.Cid, changes []change) (cid.Cid, []bl
 		t.Fatal(err)
 	}
 	for _, b := range created {
-		m[b.cid] = b.data
+		m[b.CID] = b.Data
 	}
 	src := &blocksOf{have: m}
 	proof, err := prove(tr, changes, src)

@@ -98,7 +98,7 @@ func (h *Host) recommit(tx Tx, r *Repo) error {
 		return err
 	}
 	head := r.Head
-	r.Head, r.Rev, r.Commit = b.cid.String(), rev, b.data
+	r.Head, r.Rev, r.Commit = b.CID.String(), rev, b.Data
 	if err := tx.RepoPut(r, head); err != nil || r.Status != StatusActive {
 		return err
 	}

@@ -144,7 +144,7 @@ func runDiff(t *testing.T, c diffCase, before memory, rootA, rootB cid.Cid) {
 		}
 	}
 	for _, b := range proof {
-		proved = append(proved, b.cid.String())
+		proved = append(proved, b.CID.String())
 	}
 	same(t, c.Name+" created", created, c.Results.Created)
 	same(t, c.Name+" deleted", gone, c.Results.Deleted)
@@ -271,7 +271,7 @@ func TestCommitProofFixtures(t *testing.T) {
 		}
 		var carried []string
 		for _, b := range proof {
-			carried = append(carried, b.cid.String())
+			carried = append(carried, b.CID.String())
 		}
 		for id := range m {
 			if _, old := before[id]; !old {

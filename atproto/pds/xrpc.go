@@ -36,6 +36,7 @@ func failure(name, format string, args ...any) error {
 func (h *Host) Register(e *echo.Echo) {
 	h.registerSync(e)
 	h.registerRepo(e)
+	h.registerMigration(e)
 	e.GET("/.well-known/atproto-did", h.call(1, h.wellKnownDID))
 	e.GET("/xrpc/_health", h.call(0, func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"version": h.o.Version})

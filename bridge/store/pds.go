@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func (tx *Tx) RepoPut(r *pds.Repo, expectHead string) error {
 
 // RepoErase implements pds.Tx.
 func (tx *Tx) RepoErase(repo int64) error {
-	for _, table := range []string{"repo_node", "repo_record", "repo_collection", "repo_blob_ref"} {
+	for _, table := range []string{"repo_node", "repo_record", "repo_collection", "repo_blob_ref", "repo_code"} {
 		if _, err := tx.exec("DELETE FROM "+table+" WHERE repo = ?", repo); err != nil {
 			return fmt.Errorf("emptying %s: %w", table, err)
 		}
@@ -121,6 +122,23 @@ func (tx *Tx) RepoCount() (int64, error) {
 	return n, err
 }
 
+// RepoPutCode implements pds.Tx.
+func (tx *Tx) RepoPutCode(repo int64, hash []byte, end time.Time) error {
+	_, err := tx.exec(`INSERT INTO repo_code (repo, hash, ends) VALUES (?, ?, ?) ON CONFLICT (repo) DO UPDATE SET hash = excluded.hash, ends = excluded.ends`,
+		repo, hash, end.UnixMicro())
+	return err
+}
+
+// RepoCode implements pds.Tx.
+func (tx *Tx) RepoCode(repo int64) (hash []byte, end time.Time, err error) {
+	var ends int64
+	ok, err := tx.get("SELECT hash, ends FROM repo_code WHERE repo = ?", []any{repo}, &hash, &ends)
+	if err == nil && !ok {
+		err = pds.ErrNotFound
+	}
+	return hash, time.UnixMicro(ends).UTC(), err
+}
+
 // RepoNode implements pds.Tx.
 func (tx *Tx) RepoNode(repo int64, c cid.Cid) ([]byte, error) {
 	var data []byte
@@ -134,20 +152,37 @@ func (tx *Tx) RepoNode(repo int64, c cid.Cid) ([]byte, error) {
 	return data, nil
 }
 
-// RepoPutNode implements pds.Tx.
-func (tx *Tx) RepoPutNode(repo int64, c cid.Cid, data []byte, rev string) error {
-	_, err := tx.exec(`INSERT INTO repo_node (repo, cid, data, rev) VALUES (?, ?, ?, ?) ON CONFLICT (repo, cid) DO UPDATE SET rev = excluded.rev`,
-		repo, c.Bytes(), data, rev)
-	if err != nil {
-		return fmt.Errorf("keeping an MST node: %w", err)
+// nodeChunk is how many nodes one statement takes. Statements differ by their number of rows only, so few are prepared.
+const nodeChunk = 16
+
+// RepoPutNodes implements pds.Tx.
+func (tx *Tx) RepoPutNodes(repo int64, nodes []pds.Block, rev string) error {
+	for chunk := range slices.Chunk(nodes, nodeChunk) {
+		args := make([]any, 0, 4*len(chunk))
+		for _, n := range chunk {
+			args = append(args, repo, n.CID.Bytes(), n.Data, rev)
+		}
+		_, err := tx.exec("INSERT INTO repo_node (repo, cid, data, rev) VALUES (?, ?, ?, ?)"+strings.Repeat(", (?, ?, ?, ?)", len(chunk)-1)+
+			" ON CONFLICT (repo, cid) DO UPDATE SET rev = excluded.rev", args...)
+		if err != nil {
+			return fmt.Errorf("keeping MST nodes: %w", err)
+		}
 	}
 	return nil
 }
 
-// RepoDeleteNode implements pds.Tx.
-func (tx *Tx) RepoDeleteNode(repo int64, c cid.Cid) error {
-	_, err := tx.exec("DELETE FROM repo_node WHERE repo = ? AND cid = ?", repo, c.Bytes())
-	return err
+// RepoDeleteNodes implements pds.Tx.
+func (tx *Tx) RepoDeleteNodes(repo int64, cids []cid.Cid) error {
+	for chunk := range slices.Chunk(cids, nodeChunk) {
+		args := []any{repo}
+		for _, c := range chunk {
+			args = append(args, c.Bytes())
+		}
+		if _, err := tx.exec("DELETE FROM repo_node WHERE repo = ? AND cid IN (?"+strings.Repeat(", ?", len(chunk)-1)+")", args...); err != nil {
+			return fmt.Errorf("dropping MST nodes: %w", err)
+		}
+	}
+	return nil
 }
 
 // RepoNodes implements pds.Tx.

@@ -66,3 +66,9 @@ CREATE TABLE repo_blob_ref (
   PRIMARY KEY (repo, cid, path)
 );
 CREATE INDEX repo_blob_ref_path ON repo_blob_ref (repo, path);
+-- codes with which an owner opens a session to move away
+CREATE TABLE repo_code (
+  repo BIGINT PRIMARY KEY,
+  hash BYTEA NOT NULL,
+  ends BIGINT NOT NULL
+);
