@@ -43,7 +43,7 @@ func NewKeyPair() (KeyPair, error) {
 	if err != nil {
 		return KeyPair{}, fmt.Errorf("making an Ed25519 key: %w", err)
 	}
-	return KeyPair{RSA: r, Ed25519: e}, nil
+	return KeyPair{RSA: accelerate(r), Ed25519: e}, nil
 }
 
 // KeyPool keeps key pairs ready, so that the first fetch of a new actor does not wait for prime numbers.
@@ -80,7 +80,7 @@ func (p *KeyPool) Get() (KeyPair, error) {
 // MarshalKeyPair writes both private keys as PEM (PKCS #8), to be sealed by the caller.
 func MarshalKeyPair(k KeyPair) ([]byte, error) {
 	var out []byte
-	for _, s := range []crypto.Signer{k.RSA, k.Ed25519} {
+	for _, s := range []crypto.Signer{plainRSA(k.RSA), k.Ed25519} {
 		der, err := x509.MarshalPKCS8PrivateKey(s)
 		if err != nil {
 			return nil, fmt.Errorf("encoding a private key: %w", err)
@@ -105,7 +105,7 @@ func ParseKeyPair(text []byte) (KeyPair, error) {
 		}
 		switch key := key.(type) {
 		case *rsa.PrivateKey:
-			k.RSA = key
+			k.RSA = accelerate(key)
 		case ed25519.PrivateKey:
 			k.Ed25519 = key
 		}
