@@ -23,9 +23,9 @@ func (s *run) claim(ctx, tail context.Context) {
 			return
 		}
 		tokens, err := s.Scheduler.Claim(ctx, n, s.Poll)
+		s.start(tail, tokens) // there may be some beside an error
 		if err == nil {
 			t.over(s.log, "claiming")
-			s.start(tail, tokens)
 		} else if ctx.Err() == nil {
 			t.report(s.log, "claiming", err)
 		}

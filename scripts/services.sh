@@ -107,7 +107,7 @@ start_redis() {
 start_cluster() {
   local n ports=()
   for n in 1 2 3; do
-    start_redis "node$n" --cluster-enabled yes --cluster-config-file nodes.conf --cluster-port "$(free_port)" --cluster-node-timeout 2000
+    start_redis "node$n" --cluster-enabled yes --cluster-config-file nodes.conf --cluster-port "$(free_port)" --cluster-node-timeout 30000 --cluster-require-full-coverage no
     ports+=("127.0.0.1:$port")
   done
   "$cli" --cluster create "${ports[@]}" --cluster-yes >"$dir/cluster.log" || die "the Redis Cluster was not made: $(tail -n 2 "$dir/cluster.log" | tr '\n' ' ')"

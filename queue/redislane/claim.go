@@ -160,12 +160,53 @@ func (l *Lanes) Reclaim(ctx context.Context, n int) ([]queue.Token, error) {
 		}
 		tokens = append(tokens, got...)
 		if sweep {
-			if err := l.scripts.sweep.Run(ctx, l.client, []string{p.meta}, group, l.o.Consumer, consumerIdle.Milliseconds()).Err(); err != nil {
+			if err := l.sweep(ctx, p); err != nil {
 				return tokens, fmt.Errorf("sweeping partition %d: %w", p.n, err)
 			}
 		}
 	}
 	return tokens, nil
+}
+
+// sweep removes consumers of dead processes, and what is left of earlier eras.
+func (l *Lanes) sweep(ctx context.Context, p *part) error {
+	if err := l.scripts.sweep.Run(ctx, l.client, []string{p.meta}, group, l.o.Consumer, consumerIdle.Milliseconds()).Err(); err != nil {
+		return err
+	}
+	node := redis.Cmdable(l.client)
+	if c, ok := l.client.(*redis.ClusterClient); ok {
+		master, err := c.MasterForKey(ctx, p.meta)
+		if err != nil {
+			return err
+		}
+		node = master
+	}
+	for cursor := uint64(0); ; {
+		keys, next, err := node.Scan(ctx, cursor, p.tag+"*", 1000).Result()
+		if err != nil {
+			return err
+		}
+		if err := l.drop(ctx, p, keys); err != nil {
+			return err
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// drop removes those keys that are of an earlier era.
+func (l *Lanes) drop(ctx context.Context, p *part, keys []string) error {
+	args := []any{p.tag}
+	for _, k := range keys {
+		if !strings.HasPrefix(k, strings.TrimSuffix(p.meta, "m")) {
+			args = append(args, k)
+		}
+	}
+	if len(args) == 1 {
+		return nil
+	}
+	return l.scripts.drop.Run(ctx, l.client, []string{p.meta}, args...).Err()
 }
 
 // dueParts are the partitions not looked through for a quarter of the lease; sweep is true now and then.

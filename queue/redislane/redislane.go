@@ -1,7 +1,7 @@
 // Package redislane is the Scheduler for many processes: lanes in Redis 7.0 or later, Valkey, or a cluster of either. Of
 // each lane at most one token is in a stream with a consumer group. Redis holds hashes and numbers only, and may lose its
 // tail, be flushed or be away: the pump's cursor is written in the same script as the work, so what was lost is shipped
-// again. It may not know the database.
+// again; and a server that restarted is filled anew. It may not know the database.
 package redislane
 
 import (
@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,14 +54,20 @@ var (
 	_ queue.Leaser    = (*Lanes)(nil)
 )
 
-// part is one partition. Its cursor in Redis moves only with work; upto says how far beyond it nothing is for it.
+// part is one partition in one era. Its cursor in Redis moves only with work; upto says how far beyond it nothing is for
+// it.
 type part struct {
 	n        int
+	tag      string // what all keys of the partition begin with, in every era
 	meta     string
 	hwm      int64 // as last seen in Redis
 	upto     int64 // >= hwm
 	reviewed time.Time
+	asked    time.Time // when the server was last asked who it is
 }
+
+// askEvery is how often servers are asked who they are.
+const askEvery = 100 * time.Millisecond
 
 // New returns lanes over a client; see Dial.
 func New(client redis.UniversalClient, o Options) (*Lanes, error) {
@@ -93,7 +100,12 @@ func (l *Lanes) Open(ctx context.Context, generation string) error {
 	}
 	parts := make([]*part, l.o.Partitions)
 	for i := range parts {
-		parts[i] = &part{n: i, meta: fmt.Sprintf("{fb:%s:%d}m", generation, i)}
+		tag := fmt.Sprintf("{fb:%s:%d}", generation, i)
+		meta, err := l.era(ctx, tag)
+		if err != nil {
+			return err
+		}
+		parts[i] = &part{n: i, tag: tag, meta: meta, asked: time.Now()}
 		if _, err := l.init(ctx, parts[i], 0); err != nil {
 			return err
 		}
@@ -101,6 +113,41 @@ func (l *Lanes) Open(ctx context.Context, generation string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.parts = parts
+	return nil
+}
+
+// era names the meta key of a partition for the run of the server that has it now. A server that started anew begins
+// anew: Redis 7.0 may execute the first half of a transaction that a crash cut in its log of writes when it loads the log
+// for the second time, so what it loads is not trusted.
+func (l *Lanes) era(ctx context.Context, tag string) (string, error) {
+	run, err := l.scripts.who.Run(ctx, l.client, []string{tag + "?"}).Text()
+	if err != nil {
+		return "", fmt.Errorf("asking Redis who it is: %w", err)
+	}
+	return tag + run[:min(len(run), 10)] + ":m", nil
+}
+
+// renew puts a new part in the place of one whose server started anew, or was replaced.
+func (l *Lanes) renew(ctx context.Context, i int) error {
+	p := l.parts[i]
+	if time.Since(p.asked) < askEvery {
+		return nil
+	}
+	meta, err := l.era(ctx, p.tag)
+	if err != nil {
+		return err
+	}
+	if p.asked = time.Now(); meta == p.meta {
+		return nil
+	}
+	fresh := &part{n: p.n, tag: p.tag, meta: meta, asked: p.asked}
+	if _, err := l.init(ctx, fresh, l.quiet()); err != nil {
+		return err
+	}
+	// Others may be reading the old slice.
+	parts := slices.Clone(l.parts)
+	parts[i] = fresh
+	l.parts, l.swept = parts, time.Time{}
 	return nil
 }
 
@@ -120,6 +167,11 @@ func (l *Lanes) quiet() time.Duration { return l.o.Lease / 2 }
 func (l *Lanes) Cursor(ctx context.Context) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for i := range l.parts {
+		if err := l.renew(ctx, i); err != nil {
+			return 0, err
+		}
+	}
 	pipe := l.client.Pipeline()
 	answers := make([]*redis.StringCmd, len(l.parts))
 	for i, p := range l.parts {
