@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"footbridge/activitypub/as2"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
-
-	"footbridge/activitypub/as2"
 )
 
 func TestParseLimits(t *testing.T) {
@@ -107,8 +106,10 @@ func TestParseAgreesWithJSON(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{`{"@context":"https://www.w3.org/ns/activitystreams","type":["Note"],"to":"as:Public"}`, `[{"@id":"x"}]`,
-		`{"a":"\ud83e\udd8b \ud83d \\ \/ é"}`, `{"contentMap":{"en":"x"},"n":-1.5e+3}`, "{\"a\":\"\xff\"}", strings.Repeat("[", 100)} {
+	for _, s := range []string{
+		`{"@context":"https://www.w3.org/ns/activitystreams","type":["Note"],"to":"as:Public"}`, `[{"@id":"x"}]`,
+		`{"a":"\ud83e\udd8b \ud83d \\ \/ é"}`, `{"contentMap":{"en":"x"},"n":-1.5e+3}`, "{\"a\":\"\xff\"}", strings.Repeat("[", 100),
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -202,9 +203,11 @@ func TestURL(t *testing.T) {
 
 func TestParseTime(t *testing.T) {
 	want := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for _, s := range []string{"2026-01-02T03:04:05Z", "2026-01-02T05:04:05+02:00", "2026-01-02T03:04:05+0000", "2026-01-02T03:04:05",
+	for _, s := range []string{
+		"2026-01-02T03:04:05Z", "2026-01-02T05:04:05+02:00", "2026-01-02T03:04:05+0000", "2026-01-02T03:04:05",
 		"2026-01-02 03:04:05", "2026-01-02 03:04:05 +0000", "2026-01-02t03:04:05z", " 2026-01-02T03:04:05.000000Z ", "2026-01-02T03:04:05,000Z",
-		"Fri, 02 Jan 2026 03:04:05 GMT", "2026-01-02T03:04:05+00"} {
+		"Fri, 02 Jan 2026 03:04:05 GMT", "2026-01-02T03:04:05+00",
+	} {
 		if got, ok := as2.ParseTime(s); !ok || !got.Equal(want) {
 			t.Errorf("%q: %v %v", s, got, ok)
 		}
@@ -263,8 +266,10 @@ func TestTypedKinds(t *testing.T) {
 }
 
 func TestEncodeOrder(t *testing.T) {
-	got, err := as2.Encode(map[string]any{"object": map[string]any{"type": "Note", "id": "b"}, "cc": []any{}, "to": []string{"x"}, "type": "Create",
-		"id": "a", "@context": []any{"c"}, "actor": "z", "n": int64(1), "f": 1.5, "m": map[string]string{"k": "v"}, "b": true, "nul": nil})
+	got, err := as2.Encode(map[string]any{
+		"object": map[string]any{"type": "Note", "id": "b"}, "cc": []any{}, "to": []string{"x"}, "type": "Create",
+		"id": "a", "@context": []any{"c"}, "actor": "z", "n": int64(1), "f": 1.5, "m": map[string]string{"k": "v"}, "b": true, "nul": nil,
+	})
 	want := `{"@context":["c"],"id":"a","type":"Create","actor":"z","b":true,"cc":[],"f":1.5,"m":{"k":"v"},"n":1,"nul":null,"to":["x"],"object":{"id":"b","type":"Note"}}`
 	if err != nil || string(got) != want {
 		t.Errorf("%v\n%s\n%s", err, got, want)

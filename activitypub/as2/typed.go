@@ -31,7 +31,7 @@ func Typed(v *Value) (view View, err error) {
 	m["@context"] = "https://www.w3.org/ns/activitystreams"
 	t, err := streams.ToType(context.Background(), m)
 	if err != nil {
-		return View{}, fmt.Errorf("%w: %v", ErrNotInVocabulary, err)
+		return View{}, fmt.Errorf("%w: %w", ErrNotInVocabulary, err)
 	}
 	return View{t}, nil
 }

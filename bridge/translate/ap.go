@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-
 	"footbridge/activitypub/as2"
 )
 
@@ -64,6 +63,8 @@ type apJob struct {
 	pictures []apMedia       // pictures that stand in the text
 	// noPictures leaves pictures in the text where they are.
 	noPictures bool
+	// needHome is set where something was shortened that only the original shows whole.
+	needHome bool
 
 	out   ATResult
 	index *apPeople
@@ -140,8 +141,10 @@ func apHandler(t string) func(*apJob) {
 	case "Update":
 		return (*apJob).update
 	case "Delete", "Remove", "Add", "Move", "Undo":
-		return map[string]func(*apJob){"Delete": (*apJob).remove, "Remove": (*apJob).unpin, "Add": (*apJob).pin,
-			"Move": (*apJob).move, "Undo": (*apJob).undo}[t]
+		return map[string]func(*apJob){
+			"Delete": (*apJob).remove, "Remove": (*apJob).unpin, "Add": (*apJob).pin,
+			"Move": (*apJob).move, "Undo": (*apJob).undo,
+		}[t]
 	case "Tombstone":
 		return (*apJob).tombstone
 	case "Like", "EmojiReact", "EmojiReaction":

@@ -1,10 +1,9 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
 	"sort"
 	"strings"
-
-	"footbridge/activitypub/as2"
 )
 
 // targets are the ids of what an activity is about; an embedded object counts by its id alone, whatever it says.
@@ -92,9 +91,9 @@ func (j *apJob) onPeople(collection string) {
 	n, self := 0, false
 	for _, id := range j.targets() {
 		did, _ := j.personByHref(id)
-		switch {
-		case did == "":
-		case did == j.actor.DID:
+		switch did {
+		case "":
+		case j.actor.DID:
 			self = true
 		default:
 			j.simple(collection, did, n)

@@ -1,10 +1,9 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
 	"net/url"
 	"strings"
-
-	"footbridge/activitypub/as2"
 )
 
 // Limits of site.standard.document.

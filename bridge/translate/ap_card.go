@@ -1,9 +1,8 @@
 package translate
 
 import (
-	"strings"
-
 	"footbridge/activitypub/as2"
+	"strings"
 )
 
 // apCard is a link card in the making.

@@ -1,11 +1,11 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
+
 	"github.com/bluesky-social/indigo/atproto/atdata"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
-
-	"footbridge/activitypub/as2"
 )
 
 // recordCID is the CID that a repo gives the record: SHA-256 over its DAG-CBOR. Parts of a thread and gates need it

@@ -11,6 +11,7 @@ func (j *apJob) compose(rec map[string]any, d *apDraft, quote StrongRef, quoted 
 		d.wantHome = true
 		d.home.describe(j.lines, left)
 	}
+	d.wantHome = d.wantHome || j.needHome
 	if !d.bare {
 		if l := j.labels(j.obj, len(d.media) > 0 || d.home.image != ""); l != nil {
 			rec["labels"] = l

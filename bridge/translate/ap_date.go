@@ -1,9 +1,8 @@
 package translate
 
 import (
-	"time"
-
 	"footbridge/activitypub/as2"
+	"time"
 )
 
 // atDatetime is the form in which atproto records write times.

@@ -1,9 +1,8 @@
 package translate
 
 import (
-	"strings"
-
 	"footbridge/activitypub/as2"
+	"strings"
 )
 
 // event shows an Event as a post with time and place, and as a record of community.lexicon.calendar.event for clients
@@ -119,8 +118,10 @@ func (j *apJob) calendarEvent(postURI, created, text, status string) []Write {
 	if name == "" {
 		return nil
 	}
-	rec := map[string]any{"$type": nsidEvent, "name": name, "createdAt": created, "status": nsidEvent + "#" + status,
-		"mode": nsidEvent + "#" + eventMode(o)}
+	rec := map[string]any{
+		"$type": nsidEvent, "name": name, "createdAt": created, "status": nsidEvent + "#" + status,
+		"mode": nsidEvent + "#" + eventMode(o),
+	}
 	if text != "" {
 		rec["description"] = text
 	}

@@ -6,13 +6,12 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"footbridge/activitypub/as2"
 	"os"
 	"path/filepath"
 	"sort"
 	"strings"
 	"testing"
-
-	"footbridge/activitypub/as2"
 )
 
 // sharedDir is where the fixtures of real servers lie; they are not part of the project. It comes from

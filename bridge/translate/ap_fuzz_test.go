@@ -57,7 +57,8 @@ func FuzzFromActivity(f *testing.F) {
 func fuzzContext(tb testing.TB) *Context {
 	c := baseContext(tb)
 	c.Objects = map[string]StrongRef{"https://bridge.test/at/" + bobDID + "/app.bsky.feed.post/3kab222222224": {
-		URI: "at://" + bobDID + "/app.bsky.feed.post/3kab222222224", CID: "bafyreiecfctfzeb2bx7t53fgl724qxg3zvsdyre24l7zwnrqm2tbifjo44"}}
+		URI: "at://" + bobDID + "/app.bsky.feed.post/3kab222222224", CID: "bafyreiecfctfzeb2bx7t53fgl724qxg3zvsdyre24l7zwnrqm2tbifjo44",
+	}}
 	c.Blobs = map[string]Blob{}
 	for _, u := range []string{"a.jpg", "b.jpg", "v.mp4", "avatar.png", "header.jpg"} {
 		mime := "image/jpeg"
@@ -72,9 +73,11 @@ func fuzzContext(tb testing.TB) *Context {
 
 // FuzzHTML feeds any HTML: the text has no characters that cannot be shown, and its marks are in order and on borders.
 func FuzzHTML(f *testing.F) {
-	for _, s := range []string{"<p>a<br>b</p>", "<ul><li>a<ol start=3><li>b", "<a href=\"https://x.example/\">x", "<p>@zed@remote.example #tag https://x.example/a.</p>",
+	for _, s := range []string{
+		"<p>a<br>b</p>", "<ul><li>a<ol start=3><li>b", "<a href=\"https://x.example/\">x", "<p>@zed@remote.example #tag https://x.example/a.</p>",
 		"<blockquote><pre>a\n b</pre>", "<ruby>漢<rt>かん", "<table><tr><td>a<td>b", "<script>x</script>&lt;&#0;&nbsp;", "<span class=\"quote-inline\">RE: <a href=x>", "<math><semantics><annotation>",
-		"<a href=/x>@<span class=invisible>a</span><span class=ellipsis>b", "<img alt=:x: src=y><img alt=z>", "e\u0301👩‍👩‍👧\u2028\xff"} {
+		"<a href=/x>@<span class=invisible>a</span><span class=ellipsis>b", "<img alt=:x: src=y><img alt=z>", "e\u0301👩‍👩‍👧\u2028\xff",
+	} {
 		f.Add(s, true)
 		f.Add(s, false)
 	}

@@ -1,9 +1,8 @@
 package translate
 
 import (
-	"strings"
-
 	"footbridge/activitypub/as2"
+	"strings"
 )
 
 // gates are the rules of who may reply and quote, as threadgate and postgate of the post at uri. What the lexicon
@@ -16,13 +15,15 @@ func (j *apJob) gates(o *as2.Value, uri string, reply bool, createdAt string) []
 			j.lose(LossReplyPolicy, "")
 		} else {
 			out = append(out, j.aux(uri, nsidThreadgate, map[string]any{
-				"$type": nsidThreadgate, "post": uri, "allow": allow, "createdAt": createdAt}))
+				"$type": nsidThreadgate, "post": uri, "allow": allow, "createdAt": createdAt,
+			}))
 		}
 	}
 	if !j.quotable(o) {
 		out = append(out, j.aux(uri, nsidPostgate, map[string]any{
 			"$type": nsidPostgate, "post": uri, "createdAt": createdAt,
-			"embeddingRules": []any{map[string]any{"$type": nsidPostgate + "#disableRule"}}}))
+			"embeddingRules": []any{map[string]any{"$type": nsidPostgate + "#disableRule"}},
+		}))
 	}
 	return out
 }

@@ -1,16 +1,16 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
 	"strings"
 	"unicode"
-
-	"footbridge/activitypub/as2"
 )
 
 // warning is the text of a content warning, "" if there is none. On a Note or Question a summary is a warning; on an
 // Article, Event or Video it is an abstract. Misskey writes a zero-width space for "folded, without words".
 func (j *apJob) warning(o *as2.Value) string {
-	if !o.Is("Note", "Question", "Comment", "Quotation", "Review", "Image") && !(o.Is("Video", "Audio") && sensitive(o)) {
+	warns := o.Is("Note", "Question", "Comment", "Quotation", "Review", "Image") || o.Is("Video", "Audio") && sensitive(o)
+	if !warns {
 		return ""
 	}
 	s := plainHTML(o.Text("summary"))

@@ -1,9 +1,8 @@
 package translate
 
 import (
-	"strings"
-
 	"footbridge/activitypub/as2"
+	"strings"
 )
 
 // maxLangs of app.bsky.feed.post#langs.

@@ -19,30 +19,42 @@ type apLines struct {
 	video          string
 	audio          string
 	warning        string // label of a content warning that stands alone
-	askOrganizer   string
 }
 
 var apLinesByLanguage = map[string]*apLines{
-	"en": {"quoted a post that is not shared here", "Continue reading on", "bridged from", "moved to", "Poll", "Poll ends", "Poll closed",
-		"When", "Where", "cancelled", "image", "video", "audio", "CW", "ask the organizer for the place"},
-	"de": {"zitierte einen Beitrag, der hier nicht geteilt wird", "Weiterlesen auf", "überbrückt von", "umgezogen nach", "Umfrage",
-		"Umfrage endet", "Umfrage beendet", "Wann", "Wo", "abgesagt", "Bild", "Video", "Audio", "CW", "Ort bei der Organisation erfragen"},
-	"fr": {"a cité un message qui n’est pas partagé ici", "Lire la suite sur", "relayé depuis", "a déménagé vers", "Sondage",
-		"Fin du sondage", "Sondage clos", "Quand", "Où", "annulé", "image", "vidéo", "audio", "CW", "demander le lieu à l’organisation"},
-	"es": {"citó una publicación que no se comparte aquí", "Seguir leyendo en", "puente desde", "se mudó a", "Encuesta",
+	"en": {
+		"quoted a post that is not shared here", "Continue reading on", "bridged from", "moved to", "Poll", "Poll ends", "Poll closed",
+		"When", "Where", "cancelled", "image", "video", "audio", "CW",
+	},
+	"de": {
+		"zitierte einen Beitrag, der hier nicht geteilt wird", "Weiterlesen auf", "überbrückt von", "umgezogen nach", "Umfrage",
+		"Umfrage endet", "Umfrage beendet", "Wann", "Wo", "abgesagt", "Bild", "Video", "Audio", "CW",
+	},
+	"fr": {
+		"a cité un message qui n’est pas partagé ici", "Lire la suite sur", "relayé depuis", "a déménagé vers", "Sondage",
+		"Fin du sondage", "Sondage clos", "Quand", "Où", "annulé", "image", "vidéo", "audio", "CW",
+	},
+	"es": {
+		"citó una publicación que no se comparte aquí", //nolint:misspell // Spanish
+		"Seguir leyendo en", "puente desde", "se mudó a", "Encuesta",
 		"La encuesta termina", "Encuesta cerrada", "Cuándo", "Dónde", "cancelado", "imagen", "vídeo", "audio", "CW",
-		"pregunta el lugar a la organización"},
-	"pt": {"citou uma publicação que não é partilhada aqui", "Continuar a ler em", "ponte de", "mudou-se para", "Enquete",
+	},
+	"pt": {
+		"citou uma publicação que não é partilhada aqui", "Continuar a ler em", "ponte de", "mudou-se para", "Enquete",
 		"A enquete termina", "Enquete encerrada", "Quando", "Onde", "cancelado", "imagem", "vídeo", "áudio", "CW",
-		"pergunte o local à organização"},
-	"it": {"ha citato un post che non è condiviso qui", "Continua a leggere su", "collegato da", "si è trasferito su", "Sondaggio",
+	},
+	"it": {
+		"ha citato un post che non è condiviso qui", "Continua a leggere su", "collegato da", "si è trasferito su", "Sondaggio",
 		"Il sondaggio termina", "Sondaggio chiuso", "Quando", "Dove", "annullato", "immagine", "video", "audio", "CW",
-		"chiedi il luogo a chi organizza"},
-	"nl": {"citeerde een bericht dat hier niet wordt gedeeld", "Verder lezen op", "overbrugd van", "verhuisd naar", "Peiling",
+	},
+	"nl": {
+		"citeerde een bericht dat hier niet wordt gedeeld", "Verder lezen op", "overbrugd van", "verhuisd naar", "Peiling",
 		"Peiling eindigt", "Peiling gesloten", "Wanneer", "Waar", "geannuleerd", "afbeelding", "video", "audio", "CW",
-		"vraag de plaats aan de organisatie"},
-	"ja": {"ここでは共有されていない投稿を引用", "続きを読む:", "ブリッジ元:", "移転先:", "投票", "投票締切", "投票終了", "日時", "場所",
-		"中止", "画像", "動画", "音声", "CW", "場所は主催者にお尋ねください"},
+	},
+	"ja": {
+		"ここでは共有されていない投稿を引用", "続きを読む:", "ブリッジ元:", "移転先:", "投票", "投票締切", "投票終了", "日時", "場所",
+		"中止", "画像", "動画", "音声", "CW",
+	},
 }
 
 // apLinesIn gives the lines of a language, by its primary subtag; English is the fallback.

@@ -20,7 +20,7 @@ func (j *apJob) strongRef(id string) (StrongRef, bool) {
 	if r, ok := j.c.Objects[id]; ok && r.URI != "" && r.CID != "" {
 		return r, true
 	}
-	uri := ""
+	var uri string
 	if own, ok := ParseOwnID(j.c.Domain, id); ok && own.Activity == "" && own.Part == "" {
 		uri = own.URI()
 	} else {

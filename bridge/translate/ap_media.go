@@ -1,10 +1,9 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
 	"path"
 	"strings"
-
-	"footbridge/activitypub/as2"
 )
 
 // Limits of the embed lexicons, in bytes and pieces.
@@ -300,6 +299,7 @@ func (j *apJob) videoEmbed(m *apMedia) map[string]any {
 		alt, cut := cutText(m.alt, maxVideoAlt, maxVideoAltByte)
 		if cut {
 			j.lose(LossAltShortened, m.url)
+			j.needHome = true
 		}
 		e["alt"] = alt
 	}

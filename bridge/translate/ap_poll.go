@@ -1,10 +1,9 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
 	"strings"
 	"time"
-
-	"footbridge/activitypub/as2"
 )
 
 // maxOptions bounds what is read of a poll.

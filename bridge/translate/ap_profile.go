@@ -3,9 +3,8 @@ package translate
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
-
 	"footbridge/activitypub/as2"
+	"strings"
 )
 
 // Limits of app.bsky.actor.profile.
@@ -62,8 +61,10 @@ func (j *apJob) wallet(action string) {
 		}
 	}
 	if u, ok := webURL(p); ok {
-		j.out.Writes = append(j.out.Writes, Write{Action: action, Collection: nsidWallet, RKey: "self",
-			URI: "at://" + j.actor.DID + "/" + nsidWallet + "/self", Record: map[string]any{"$type": nsidWallet, "address": u}})
+		j.out.Writes = append(j.out.Writes, Write{
+			Action: action, Collection: nsidWallet, RKey: "self",
+			URI: "at://" + j.actor.DID + "/" + nsidWallet + "/self", Record: map[string]any{"$type": nsidWallet, "address": u},
+		})
 	}
 }
 

@@ -1,9 +1,8 @@
 package translate
 
 import (
-	"strings"
-
 	"footbridge/activitypub/as2"
+	"strings"
 )
 
 // quoteProperty is what an object says it quotes. The order is that of the newest rule first (FEP-044f), then Misskey,

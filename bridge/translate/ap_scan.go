@@ -146,7 +146,11 @@ func (s *textScan) name() bool {
 // nameEnd is where a user or host name ends: letters, digits and _ . - within.
 func nameEnd(s string) int {
 	end := strings.IndexFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.' || r == '-' || r >= 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r)))
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '.', r == '-':
+			return false
+		}
+		return r < 0x80 || !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	})
 	if end < 0 {
 		end = len(s)

@@ -1,10 +1,9 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
 	"strings"
 	"unicode"
-
-	"footbridge/activitypub/as2"
 )
 
 // maxTags bounds what is read of a tag list; no real document comes near.
@@ -28,6 +27,12 @@ type apHashtags struct {
 	names []string // as written, without the sign
 	fold  map[string]int
 	odd   []string // folded names with characters that would end a hashtag in running text
+}
+
+// has tells whether a folded name is in the list.
+func (h *apHashtags) has(key string) bool {
+	_, ok := h.fold[key]
+	return ok
 }
 
 // add takes a tag up; it gives false for one that is there already or cannot be a tag.

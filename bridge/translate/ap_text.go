@@ -89,16 +89,10 @@ func (j *apJob) tagAnchor(a anchor) (resolved, bool) {
 	before := a.before == '#'
 	named := hasClass(a.class, "hashtag") || hasClass(a.rel, "tag")
 	key := strings.ToLower(name)
-	_, listed := 0, false
-	if j.hashtags != nil {
-		_, listed = j.hashtags.fold[key]
-	}
+	listed := j.hashtags != nil && j.hashtags.has(key)
+	shown := signed || before || listed && named || hasClass(a.class, "hashtag")
 	switch {
-	case name == "" || strings.ContainsAny(name, " \n"):
-		return resolved{}, false
-	case !(signed || before) && !(listed && named) && !hasClass(a.class, "hashtag"):
-		return resolved{}, false
-	case !named && !listed:
+	case name == "" || strings.ContainsAny(name, " \n"), !shown, !named && !listed:
 		return resolved{}, false
 	case !tagFits(name):
 		j.lose(LossTagTooLong, name)

@@ -1,10 +1,9 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
 	"strconv"
 	"strings"
-
-	"footbridge/activitypub/as2"
 )
 
 // maxVideoHeight is the tallest rendition that is asked for; larger ones seldom fit the limit in bytes.
@@ -75,8 +74,10 @@ func nestedLinks(o *as2.Value) []as2.Link {
 		tags := list[i].Get("tag").List()
 		for k := range tags[:min(len(tags), maxAttachments)] {
 			if href := tags[k].Get("href").Str(); href != "" {
-				out = append(out, as2.Link{Href: href, MediaType: tags[k].Get("mediaType").Str(),
-					Width: tags[k].Get("width").Int(), Height: tags[k].Get("height").Int()})
+				out = append(out, as2.Link{
+					Href: href, MediaType: tags[k].Get("mediaType").Str(),
+					Width: tags[k].Get("width").Int(), Height: tags[k].Get("height").Int(),
+				})
 			}
 		}
 	}

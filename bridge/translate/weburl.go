@@ -15,7 +15,7 @@ const maxURL = 2048
 // nothing else may be opened from a post.
 func webURL(s string) (string, bool) {
 	s = strings.TrimSpace(s)
-	n := 0
+	var n int
 	switch {
 	case len(s) > maxURL:
 		return "", false
