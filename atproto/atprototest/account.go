@@ -261,7 +261,7 @@ func (a *Account) plcOp(prev any) (map[string]any, error) {
 		"rotationKeys":        []any{rotation.DIDKey()},
 		"verificationMethods": map[string]any{"atproto": signing.DIDKey()},
 		"alsoKnownAs":         []any{"at://" + a.Handle},
-		"services":            map[string]any{"atproto_pds": map[string]any{"type": "AtprotoPersonalDataServer", "endpoint": a.pds.URL()}},
+		"services":            map[string]any{"atproto_pds": map[string]any{"type": "AtprotoPersonalDataServer", "endpoint": a.pds.public()}},
 	}
 	return op, signPLC(op, a.rotation)
 }

@@ -32,6 +32,9 @@ type PDS struct {
 	tokens   map[string]string // access token to DID
 	// NoSince makes getRepo ignore since, as some hosts do.
 	NoSince bool
+
+	oauth      *authServer
+	publicHost string
 }
 
 func (p *PDS) start(addr string, plc *PLC, now func() time.Time) error {
@@ -40,6 +43,8 @@ func (p *PDS) start(addr string, plc *PLC, now func() time.Time) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/atproto-did", p.wellKnown)
 	mux.Handle("/xrpc/", p.methods())
+	p.oauth = &authServer{pds: p}
+	p.oauth.routes(mux)
 	return p.listen(addr, mux)
 }
 
