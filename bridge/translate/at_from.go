@@ -116,21 +116,17 @@ func (j *atJob) document(collection, uri string, rec lex) (map[string]any, conte
 // narrowed since is deleted; one whose surroundings have changed (its parent is gone) stays as it is.
 func (j *atJob) carry(collection string, rec lex) ([]map[string]any, DropReason) {
 	doc, ctx, why := j.document(collection, j.ev.URI, rec)
-	id, bridged := j.object(j.ev.URI)
-	if j.ev.Action == "create" {
-		if why != None {
-			return nil, why
-		}
-		id, _ = doc["id"].(string)
-		return []map[string]any{j.wrap("Create", CreateID(id), doc, ctx)}, None
-	}
 	if why != None {
-		if bridged && narrowed(why) {
+		_, bridged := j.object(j.ev.URI)
+		if j.ev.Action == "update" && bridged && narrowed(why) {
 			return []map[string]any{j.remove(j.ev.URI, objectType(collection), nil)}, None
 		}
 		return nil, why
 	}
-	id, _ = doc["id"].(string)
+	id, _ := doc["id"].(string)
+	if j.ev.Action == "create" {
+		return []map[string]any{j.wrap("Create", CreateID(id), doc, ctx)}, None
+	}
 	doc["updated"] = formatDate(j.c.Now)
 	return []map[string]any{j.wrap("Update", UpdateID(id, j.version("v")), doc, ctx)}, None
 }

@@ -49,7 +49,8 @@ func FuzzTextOut(f *testing.F) {
 		k := int(kind) % len(types)
 		ev := postEvent(t, map[string]any{"text": text, "facets": []any{map[string]any{
 			"index":    map[string]any{"byteStart": start, "byteEnd": end},
-			"features": []any{map[string]any{"$type": "app.bsky.richtext.facet#" + types[k], keys[k]: value}}}}})
+			"features": []any{map[string]any{"$type": "app.bsky.richtext.facet#" + types[k], keys[k]: value}},
+		}}})
 		r, err := FromEvent(ev, c)
 		if err != nil {
 			t.Fatal(err)

@@ -1,11 +1,10 @@
 package translate
 
 import (
+	"footbridge/activitypub/as2"
 	"slices"
 	"strings"
 	"time"
-
-	"footbridge/activitypub/as2"
 )
 
 // note is an app.bsky.feed.post on its way to a Note.

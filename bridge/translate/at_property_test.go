@@ -27,7 +27,7 @@ func shownText(s string) string {
 		case html.ErrorToken:
 			return strings.ReplaceAll(b.String(), "\u00a0", " ")
 		case html.TextToken:
-			b.WriteString(string(z.Token().Data))
+			b.WriteString(z.Token().Data)
 		case html.StartTagToken:
 			switch z.Token().Data {
 			case "p":
@@ -57,8 +57,10 @@ func asShown(s string) string {
 func texts() *rapid.Generator[string] {
 	piece := rapid.OneOf(
 		rapid.String(),
-		rapid.SampledFrom([]string{"\n", "\n\n", "\r\n", "\r", " ", "  ", "\t", "<b>", "</p>", "&", "&amp;", "&#60;", "\"", "'", "<!--", "]]>",
-			"https://x.example/a?b=1&c=2", "#tag", "@erin.example.com", "🦋", "👩‍👩‍👧", "e\u0301", "שלום", "\u202e", "日本", "\u00a0", "\u0000", "javascript:alert(1)"}),
+		rapid.SampledFrom([]string{
+			"\n", "\n\n", "\r\n", "\r", " ", "  ", "\t", "<b>", "</p>", "&", "&amp;", "&#60;", "\"", "'", "<!--", "]]>",
+			"https://x.example/a?b=1&c=2", "#tag", "@erin.example.com", "🦋", "👩‍👩‍👧", "e\u0301", "שלום", "\u202e", "日本", "\u00a0", "\u0000", "javascript:alert(1)",
+		}),
 	)
 	return rapid.Custom(func(t *rapid.T) string {
 		return strings.Join(rapid.SliceOfN(piece, 0, 12).Draw(t, "pieces"), "")
@@ -72,7 +74,8 @@ func anyFacets(t *rapid.T, text string) []any {
 		map[string]any{"$type": "app.bsky.richtext.facet#link", "uri": "javascript:alert(1)"},
 		map[string]any{"$type": "app.bsky.richtext.facet#mention", "did": aliceDID},
 		map[string]any{"$type": "app.bsky.richtext.facet#tag", "tag": "tag"},
-		map[string]any{"$type": "com.example.facet#unknown"}, nil, "x",
+		map[string]any{"$type": "com.example.facet#unknown"},
+		nil, "x",
 	})
 	facet := rapid.Custom(func(t *rapid.T) any {
 		return map[string]any{
@@ -116,7 +119,7 @@ func TestTextSurvives(t *testing.T) {
 		}
 		content := r.Activities[0]["object"].(map[string]any)["content"].(string)
 		checkHTML(t, content)
-		typed := string(decodeRecord(ev.Record).str("text")) // as JSON carries it
+		typed := decodeRecord(ev.Record).str("text") // as JSON carries it
 		if got, want := shownText(content), asShown(typed); got != want {
 			rt.Fatalf("typed %q\nshown %q\nHTML %s", want, got, content)
 		}
@@ -152,7 +155,8 @@ func TestThereAndBack(t *testing.T) {
 		end := len(lines[0])
 		r, err := FromEvent(postEvent(t, map[string]any{"text": text, "facets": []any{map[string]any{
 			"index":    map[string]any{"byteStart": 0, "byteEnd": end},
-			"features": []any{map[string]any{"$type": "app.bsky.richtext.facet#link", "uri": "https://l.example/"}}}}}), c)
+			"features": []any{map[string]any{"$type": "app.bsky.richtext.facet#link", "uri": "https://l.example/"}},
+		}}}), c)
 		if err != nil || len(r.Activities) != 1 {
 			rt.Fatal(err, r.Dropped)
 		}
@@ -161,8 +165,10 @@ func TestThereAndBack(t *testing.T) {
 			"@context": as2Context, "id": "https://social.example/users/alice/statuses/9", "type": "Note", "attributedTo": aliceID,
 			"to": []any{Public}, "content": o["content"], "published": "2026-01-01T12:00:00Z",
 		}
-		back, err := FromActivity(mustEncode(t, map[string]any{"@context": as2Context, "id": aliceID + "#1", "type": "Create", "actor": aliceID,
-			"to": []any{Public}, "object": note}), c)
+		back, err := FromActivity(mustEncode(t, map[string]any{
+			"@context": as2Context, "id": aliceID + "#1", "type": "Create", "actor": aliceID,
+			"to": []any{Public}, "object": note,
+		}), c)
 		if err != nil || len(back.Writes) == 0 {
 			rt.Fatal(err, back.Dropped)
 		}
@@ -181,13 +187,18 @@ func TestThereAndBack(t *testing.T) {
 func TestNobodyElse(t *testing.T) {
 	c := baseContext(t)
 	theirs := "at://" + fredDID + "/app.bsky.feed.post/3kab222222299"
-	c.Records[theirs] = Record{URI: theirs, CID: "bafyreifk6zrtabj3emwkif7sjw23dv3ofpb2fhq4syixddr56ik5uqyhd4",
-		Value: json.RawMessage(`{"$type":"app.bsky.feed.post","text":"secret words","createdAt":"2026-01-01T00:00:00Z"}`)}
+	c.Records[theirs] = Record{
+		URI: theirs, CID: "bafyreifk6zrtabj3emwkif7sjw23dv3ofpb2fhq4syixddr56ik5uqyhd4",
+		Value: json.RawMessage(`{"$type":"app.bsky.feed.post","text":"secret words","createdAt":"2026-01-01T00:00:00Z"}`),
+	}
 	secrets := []string{fredDID, "fred22222222222", "fred.bsky", "bsky.example/post", "secret words", "3kab222222299", "Fred Full Name"}
 	ref := map[string]any{"uri": theirs, "cid": "bafyreifk6zrtabj3emwkif7sjw23dv3ofpb2fhq4syixddr56ik5uqyhd4"}
-	image := map[string]any{"$type": "app.bsky.embed.images", "images": []any{map[string]any{"alt": "mine",
-		"image": map[string]any{"$type": "blob", "ref": map[string]any{"$link": "bafkreihlavqjqh3e2k5r5q5jjluvhp7ifuufhnddgonqxnmcgj2pyklg4i"}, "mimeType": "image/png"}}}}
-	embeds := []any{nil,
+	image := map[string]any{"$type": "app.bsky.embed.images", "images": []any{map[string]any{
+		"alt":   "mine",
+		"image": map[string]any{"$type": "blob", "ref": map[string]any{"$link": "bafkreihlavqjqh3e2k5r5q5jjluvhp7ifuufhnddgonqxnmcgj2pyklg4i"}, "mimeType": "image/png"},
+	}}}
+	embeds := []any{
+		nil,
 		map[string]any{"$type": "app.bsky.embed.record", "record": ref},
 		map[string]any{"$type": "app.bsky.embed.recordWithMedia", "record": map[string]any{"record": ref}, "media": image},
 		map[string]any{"$type": "app.bsky.embed.record", "record": map[string]any{"uri": "at://" + fredDID + "/app.bsky.feed.generator/3kab222222299", "cid": "x"}},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"footbridge/activitypub/as2"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,8 +15,6 @@ import (
 	"github.com/bluesky-social/indigo/atproto/atdata"
 	"github.com/bluesky-social/indigo/atproto/lexicon"
 	"github.com/google/go-cmp/cmp"
-
-	"footbridge/activitypub/as2"
 )
 
 var update = flag.Bool("update", false, "write what comes out as what is wanted")
