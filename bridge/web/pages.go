@@ -25,7 +25,7 @@ func (p *Pages) getJoin(c echo.Context) error {
 	if c.QueryParam("from") == "bluesky" {
 		s = "did:"
 	}
-	v.Notice = p.Desk.Notice(s, v.Lang, nil)
+	v.Notice = p.Desk.FormNotice(s, v.Lang, nil)
 	return p.render(c, http.StatusOK, "join", v)
 }
 
@@ -62,7 +62,7 @@ func (p *Pages) getAgree(c echo.Context) error {
 		if v.State, err = p.Desk.History(tx, me.Subject); err != nil {
 			return err
 		}
-		v.Notice, err = p.Desk.Show(tx, me.Subject, v.Lang, signals.Needs)
+		v.Notice, err = p.Desk.ShowForm(tx, me.Subject, v.Lang, signals.Needs)
 		return err
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ func (p *Pages) getTransparency(c echo.Context) error {
 	v := p.view(c)
 	v.Facts = facts{Version: p.Version, Verifier: p.Verifier, Recipients: p.Recipients, Retention: consent.RetentionTable()}
 	for _, s := range []string{"https://", "did:"} {
-		v.Facts.Notices = append(v.Facts.Notices, p.Desk.Notice(identity.Subject(s), v.Lang, nil))
+		v.Facts.Notices = append(v.Facts.Notices, p.Desk.Notice(identity.Subject(s), v.Lang, nil), p.Desk.FormNotice(identity.Subject(s), v.Lang, nil))
 	}
 	err := p.Store.View(c.Request().Context(), func(tx bridge.Tx) error {
 		counts, err := tx.ConsentCounts()

@@ -169,6 +169,12 @@ func (r Reader) ProfileSignals(profile json.RawMessage, records map[string]json.
 	return s
 }
 
+// DeclarationRecords are the collections, with rkey self, in which people of the ATmosphere declare what may be done with
+// what they publish: proposal 0008 and its demonstration, and the wish not to be recommended.
+func DeclarationRecords() []string {
+	return []string{"org.user-intents.declaration", "org.user-intents.demo.declaration", "app.bsky.actor.contentVisibilityDeclaration"}
+}
+
 func (r Reader) record(s *Signals, nsid string, raw json.RawMessage) {
 	m, ok := document(raw)
 	if !ok {

@@ -126,25 +126,40 @@ func (n Notice) WithCode(code string) string { return fill(n.Text, map[string]st
 
 // Notice renders the text for a subject in the best reviewed language.
 func (d *Desk) Notice(s identity.Subject, want string, needs []Scope) Notice {
-	return d.texts.notice(d.c.Operator, s, want, needs)
+	return d.texts.notice(d.c.Operator, s, want, needs, "notice.yes", "notice.all", "notice.no", "notice.more")
 }
 
-func (t *Texts) notice(o Operator, s identity.Subject, want string, needs []Scope) Notice {
+// FormNotice is the text for a form on a page, where one ticks instead of answering with a code.
+func (d *Desk) FormNotice(s identity.Subject, want string, needs []Scope) Notice {
+	return d.texts.notice(d.c.Operator, s, want, needs, "notice.form")
+}
+
+func (t *Texts) notice(o Operator, s identity.Subject, want string, needs []Scope, answers ...string) Notice {
 	c := t.Binding(want)
 	where := c.Strings[whereID(s)]
 	parts := []string{c.Strings["notice.body"]}
 	for _, n := range needs {
 		parts = append(parts, c.Strings["notice.warn."+string(n)])
 	}
-	parts = append(parts, c.Strings["notice.yes"], c.Strings["notice.all"], c.Strings["notice.no"], c.Strings["notice.more"])
+	for _, a := range answers {
+		parts = append(parts, c.Strings[a])
+	}
 	text := fill(strings.Join(parts, "\n\n"), map[string]string{
 		"name": o.Name, "runner": o.Runner, "contact": o.Contact, "where": where, "page": o.PageURL})
 	return Notice{Lang: c.Lang, Text: text, Hash: hexSum([]byte(text))}
 }
 
-// Show renders the notice for a page and keeps it, so that a form may name it by its hash.
+// Show renders the notice and keeps it, so that a record or a form may name it by its hash.
 func (d *Desk) Show(tx Tx, s identity.Subject, want string, needs []Scope) (Notice, error) {
-	n := d.Notice(s, want, needs)
+	return keepText(tx, d.Notice(s, want, needs))
+}
+
+// ShowForm is Show for a form on a page.
+func (d *Desk) ShowForm(tx Tx, s identity.Subject, want string, needs []Scope) (Notice, error) {
+	return keepText(tx, d.FormNotice(s, want, needs))
+}
+
+func keepText(tx Tx, n Notice) (Notice, error) {
 	if err := tx.PutConsentText(n.Hash, n.Lang, n.Text); err != nil {
 		return Notice{}, fmt.Errorf("keeping the text that is shown: %w", err)
 	}
