@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"time"
 
 	comatproto "github.com/bluesky-social/indigo/api/atproto"
 	"github.com/bluesky-social/indigo/atproto/syntax"
@@ -35,15 +36,19 @@ func (s *session) identity(ctx context.Context, body []byte) bool {
 		s.stats.Strange.Add(1)
 		return true
 	}
-	did := syntax.DID(msg.Did)
+	return s.identityChanged(ctx, syntax.DID(msg.Did), msg.Handle, msg.Seq, eventTime(msg.Time))
+}
+
+func (s *session) identityChanged(ctx context.Context, did syntax.DID, handle *string, seq int64, at time.Time) bool {
 	s.o.Resolver.Purge(did)
-	if msg.Handle != nil {
-		s.o.Resolver.PurgeHandle(syntax.Handle(*msg.Handle))
+	if handle != nil {
+		s.o.Resolver.PurgeHandle(syntax.Handle(*handle))
 	}
-	e := AccountEvent{Seq: msg.Seq, DID: did, Kind: "identity", Active: true, Time: eventTime(msg.Time)}
+	e := AccountEvent{Seq: seq, DID: did, Kind: "identity", Active: true, Time: at}
+	tries := 0
 	settled := s.persist(ctx, func() error {
 		id, err := s.o.Resolver.ResolveDID(ctx, did)
-		if errors.Is(err, ErrNotFound) { // tombstoned: the #account event says so
+		if tries++; errors.Is(err, ErrNotFound) || (err != nil && tries >= maxTries(did)) { // a tombstone's #account event says so
 			e.Handle = string(syntax.HandleInvalid)
 			return nil
 		}
@@ -78,6 +83,10 @@ func (s *session) account(ctx context.Context, body []byte) bool {
 			return settled
 		}
 	}
+	return s.accountChanged(ctx, e)
+}
+
+func (s *session) accountChanged(ctx context.Context, e AccountEvent) bool {
 	if !e.Active && e.Status == "deleted" {
 		if s.stillThere(ctx, e.DID) {
 			s.forged(errors.New("a deletion that the account's own host denies"))

@@ -22,8 +22,10 @@ type Op struct {
 
 // Commit is a verified commit of a repo that concerns this bridge.
 type Commit struct {
-	Seq  int64
-	DID  syntax.DID
+	Seq int64
+	DID syntax.DID
+	// Rev tells commits of a DID apart, in order. From a Jetstream it is rev:collection/rkey, as several events come of
+	// one commit, and CID is empty.
 	Rev  string
 	CID  string
 	Time time.Time
