@@ -125,11 +125,11 @@ func (j *apJob) undo() {
 			j.drop(DropNotOwner)
 			return
 		}
-		j.deleteRecord(ref.URI)
+		j.deleteRecord(inner.Ref(), ref.URI)
 		return
 	}
 	if uri := j.recordLike(inner); uri != "" {
-		j.deleteRecord(uri)
+		j.deleteRecord(inner.Ref(), uri)
 		return
 	}
 	j.drop(DropUnknownTarget)
@@ -197,7 +197,7 @@ func (j *apJob) tombstone() {
 	for id, a := range j.c.Actors {
 		if a.DID == didOf(ref.URI) && a.Native == "ap" && hostOf(id) == hostOf(j.doc.ID()) {
 			j.actorID, j.actor = id, a
-			j.deleteRecord(ref.URI)
+			j.deletePost(j.doc.ID(), ref.URI)
 			return
 		}
 	}
@@ -209,6 +209,7 @@ func (j *apJob) deleteObject(id string) {
 	ref, ok := j.known(id)
 	switch {
 	case j.collecting():
+		j.deletePost(id, "")
 	case !ok:
 		if len(j.out.Writes) == 0 {
 			j.drop(DropUnknownTarget)
@@ -216,26 +217,20 @@ func (j *apJob) deleteObject(id string) {
 	case didOf(ref.URI) != j.actor.DID:
 		j.drop(DropNotOwner)
 	default:
-		j.deleteRecord(ref.URI)
+		j.deletePost(id, ref.URI)
 	}
 }
 
-// deleteRecord deletes a record, and what stands beside it under the same key as far as that is known.
-func (j *apJob) deleteRecord(uri string) {
-	did, collection, key, ok := SplitURI(uri)
-	if !ok {
-		return
-	}
-	j.out.Writes = append(j.out.Writes, Write{Action: "delete", Collection: collection, RKey: key, URI: uri})
-	if collection != nsidPost {
-		return
-	}
-	for _, c := range [...]string{nsidThreadgate, nsidPostgate, nsidDocument, nsidEvent} {
-		beside := "at://" + did + "/" + c + "/" + key
-		j.want(refURIs, beside)
-		if _, known := j.c.Records[beside]; known {
-			j.out.Writes = append(j.out.Writes, Write{Action: "delete", Collection: c, RKey: key, URI: beside})
-		}
+// deletePost deletes a record and what stands beside it.
+func (j *apJob) deletePost(id, uri string) {
+	j.deleteRecord(id, uri)
+	j.deleteBeside(id, uri, nil)
+}
+
+// deleteRecord deletes one record.
+func (j *apJob) deleteRecord(source, uri string) {
+	if _, collection, key, ok := SplitURI(uri); ok {
+		j.out.Writes = append(j.out.Writes, Write{Action: "delete", Collection: collection, RKey: key, URI: uri, Source: source})
 	}
 }
 

@@ -76,7 +76,7 @@ func (j *apJob) admitted(action string, old StrongRef) bool {
 	case aud == audiencePublic:
 		return true
 	case action == "update":
-		j.deleteRecord(old.URI)
+		j.deletePost(j.obj.ID(), old.URI)
 	default:
 		j.drop(aud.dropReason())
 	}
@@ -223,13 +223,50 @@ func (j *apJob) finishPost(action string, old StrongRef, d *apDraft) {
 		return
 	}
 	j.writeParts(action, key, uri, parts)
-	j.out.Writes = append(j.out.Writes, j.gates(o, uri, reply != nil, created)...)
+	beside := j.gates(o, uri, reply != nil, created)
 	if d.extra != nil {
-		j.out.Writes = append(j.out.Writes, d.extra(key, uri, created)...)
+		beside = append(beside, d.extra(key, uri, created)...)
 	}
-	for i := range j.out.Writes {
-		j.out.Writes[i].Action = action
-		j.out.Writes[i].Source = o.ID()
+	j.writeBeside(action, uri, beside)
+}
+
+// besidePost are the collections of records that stand beside a post under its key.
+func besidePost() []string { return []string{nsidThreadgate, nsidPostgate, nsidDocument, nsidEvent} }
+
+// besideID is the source id of a record beside a post: each has a place of its own in the object map.
+func besideID(id, collection string) string {
+	return id + "#" + collection[strings.LastIndexByte(collection, '.')+1:]
+}
+
+// writeBeside writes the records beside a post. An edit replaces those that are there and takes away those that the
+// new version has no more.
+func (j *apJob) writeBeside(action, postURI string, list []Write) {
+	have := map[string]bool{}
+	for _, w := range list {
+		w.Source = besideID(j.obj.ID(), w.Collection)
+		// Gates come and go with an edit; a document or event is there from the first.
+		_, known := j.known(w.Source)
+		if action == "update" && (known || w.Collection == nsidDocument || w.Collection == nsidEvent) {
+			w.Action = "update"
+		}
+		have[w.Collection] = true
+		j.out.Writes = append(j.out.Writes, w)
+	}
+	if action == "update" {
+		j.deleteBeside(j.obj.ID(), postURI, have)
+	}
+}
+
+// deleteBeside deletes the records beside a post that are known, except those in keep.
+func (j *apJob) deleteBeside(id, postURI string, keep map[string]bool) {
+	for _, c := range besidePost() {
+		did, _, key, ok := SplitURI(postURI)
+		uri := "at://" + did + "/" + c + "/" + key
+		_, mapped := j.known(besideID(id, c))
+		_, fetched := j.c.Records[uri]
+		if ok && (mapped || fetched) && !keep[c] {
+			j.out.Writes = append(j.out.Writes, Write{Action: "delete", Collection: c, RKey: key, URI: uri, Source: besideID(id, c)})
+		}
 	}
 }
 

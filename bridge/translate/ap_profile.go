@@ -64,6 +64,7 @@ func (j *apJob) wallet(action string) {
 		j.out.Writes = append(j.out.Writes, Write{
 			Action: action, Collection: nsidWallet, RKey: "self",
 			URI: "at://" + j.actor.DID + "/" + nsidWallet + "/self", Record: map[string]any{"$type": nsidWallet, "address": u},
+			Source: besideID(j.obj.ID(), nsidWallet),
 		})
 	}
 }

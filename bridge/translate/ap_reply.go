@@ -58,7 +58,8 @@ func refMap(r StrongRef) map[string]any {
 // checked here does not allow: the AppView would hide the answer, and its author would not know.
 func (j *apJob) mayReply(root StrongRef) bool {
 	did, _, rkey, ok := SplitURI(root.URI)
-	if !ok || did == j.actor.DID {
+	if !ok || did == j.actor.DID || j.people().native[did] == "ap" {
+		// Whom a fediverse author lets answer, their own server has decided already.
 		return true
 	}
 	gate := j.record("at://" + did + "/" + nsidThreadgate + "/" + rkey)

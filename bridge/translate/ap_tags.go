@@ -144,30 +144,35 @@ func (j *apJob) outerTags(marks []mark) []any {
 // apPeople finds joined people by what texts and links say of them.
 type apPeople struct {
 	byURL, byAcct map[string]string // to DID
-	byDID         map[string]bool
+	native        map[string]string // DID to ap or at
 }
 
 func (j *apJob) people() *apPeople {
 	if j.index == nil {
-		p := &apPeople{make(map[string]string, len(j.c.Actors)), make(map[string]string, len(j.c.Actors)), make(map[string]bool, len(j.c.Actors))}
+		n := len(j.c.Actors)
+		p := &apPeople{make(map[string]string, n), make(map[string]string, n), make(map[string]string, n)}
 		for _, a := range j.c.Actors {
-			if a.URL != "" {
-				p.byURL[a.URL] = a.DID
-			}
-			if a.Acct != "" {
-				p.byAcct[strings.ToLower(a.Acct)] = a.DID
-			}
-			p.byDID[a.DID] = true
+			setFirst(p.byURL, a.URL, a.DID)
+			setFirst(p.byAcct, strings.ToLower(a.Acct), a.DID)
+			p.native[a.DID] = a.Native
 		}
 		j.index = p
 	}
 	return j.index
 }
 
+// setFirst sets a key; where two people claim one, the same wins every time.
+func setFirst(m map[string]string, key, did string) {
+	if was, ok := m[key]; key != "" && (!ok || did < was) {
+		m[key] = did
+	}
+}
+
 // joinedDID tells whether an account has joined.
 func (j *apJob) joinedDID(did string) bool {
 	j.want(refDIDs, did)
-	return did != "" && j.people().byDID[did]
+	_, ok := j.people().native[did]
+	return ok && did != ""
 }
 
 // personByHref finds whom an address names: by actor id, own id, profile page, or page on bsky.app. The DID is empty

@@ -93,7 +93,7 @@ func avoidMarks(r rich, pos, n int) int {
 func (j *apJob) writeParts(action, key, uri string, parts []map[string]any) {
 	before := uri
 	for i, p := range parts {
-		w := Write{Action: action, Collection: nsidPost, RKey: key, URI: uri, Record: p}
+		w := Write{Action: action, Collection: nsidPost, RKey: key, URI: uri, Record: p, Source: j.obj.ID()}
 		if i > 0 {
 			w.Part, w.RKey = i, partKey(key, i)
 			w.URI = "at://" + j.actor.DID + "/" + nsidPost + "/" + w.RKey
