@@ -15,6 +15,9 @@ const (
 	termEvent
 )
 
+// noteTerms are all that a note may use.
+const noteTerms = termSensitive | termHashtag | termQuote | termPolicy | termReplyPolicy | termConversation
+
 const as2Context = "https://www.w3.org/ns/activitystreams"
 
 // value is the @context.

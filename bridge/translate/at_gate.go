@@ -96,17 +96,40 @@ func (j *atJob) gateEvent(collection, rkey string) ([]map[string]any, DropReason
 	if !bridged {
 		return nil, DropTargetNotShared
 	}
-	post := decodeRecord(j.c.Records[uri].Value)
-	if post == nil {
-		return nil, DropUnknownTarget
-	}
 	j.gates = gates{collection: gate}
-	doc, ctx, why := j.note(uri, post)
+	doc, ctx, why := j.regated(uri, id)
 	if why != None {
 		return nil, why
 	}
 	out := []map[string]any{j.wrap("Update", UpdateID(id, j.version("gate")), doc, ctx)}
 	return append(out, j.revoked(collection, id, gate)...), None
+}
+
+// regated is a bridged note with the policy that its gates now give it. The note as it was sent is taken where it is
+// known: converting its record again would need all that the record refers to.
+func (j *atJob) regated(uri, id string) (map[string]any, contextTerms, DropReason) {
+	doc := decodeRecord(j.c.APObjects[id])
+	if !isWhole(doc) {
+		post := decodeRecord(j.c.Records[uri].Value)
+		if post == nil {
+			return nil, 0, DropUnknownTarget
+		}
+		return j.note(uri, post)
+	}
+	delete(doc, "@context")
+	n := &note{atJob: j, uri: uri, id: id, doc: doc, text: &richText{}, ctx: noteTerms}
+	for _, t := range doc.list("tag") {
+		if asLex(t).str("type") == "Mention" {
+			n.text.mentioned = append(n.text.mentioned, asLex(t).str("href"))
+		}
+	}
+	n.policy()
+	return n.doc, n.ctx, None
+}
+
+// isWhole reports whether a document is a note as this package makes it, not an excerpt.
+func isWhole(doc lex) bool {
+	return doc.str("type") == "Note" && doc.str("content") != "" && doc.str("published") != "" && doc.list("to") != nil && doc.list("cc") != nil
 }
 
 // revoked makes a Delete of the stamp of each quote that the gate newly detaches and that lives on the AP side.
@@ -176,7 +199,7 @@ func QuoteRequest(note map[string]any, c *Context) map[string]any {
 		}
 	}
 	return map[string]any{
-		"@context": append((termSensitive | termHashtag | termQuote | termPolicy | termReplyPolicy | termConversation).value(),
+		"@context": append(noteTerms.value(),
 			map[string]any{"QuoteRequest": "https://w3id.org/fep/044f#QuoteRequest"}),
 		"type": "QuoteRequest", "id": QuoteRequestID(id), "actor": actor,
 		"object": quoted, "instrument": instrument, "to": []any{author}, "cc": []any{},
