@@ -163,6 +163,9 @@ func (c *cleaner) object(m map[string]any, depth int) (any, error) {
 	if isLink || isBytes || m["$type"] == "blob" {
 		return c.special(m)
 	}
+	if t, ok := m["$type"]; ok && reflect.ValueOf(t).Kind() != reflect.String || ok && fmt.Sprint(t) == "" {
+		return nil, fmt.Errorf("a $type that is no name")
+	}
 	out := make(map[string]any, len(m))
 	for k, v := range m {
 		if !utf8.ValidString(k) {
