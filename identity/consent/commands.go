@@ -87,7 +87,7 @@ func parseYes(rest []string) Command {
 	c := Command{Word: WordYes}
 	for _, w := range rest {
 		switch {
-		case !c.All && c.Code == "" && slices.ContainsFunc(allWords(), func(a string) bool { return fold1(a) == w }):
+		case !c.All && slices.ContainsFunc(allWords(), func(a string) bool { return fold1(a) == w }):
 			c.All = true
 		case c.Code == "" && isCode(strings.ToUpper(w)):
 			c.Code = strings.ToUpper(w)

@@ -14,7 +14,10 @@ import (
 	"footbridge/identity/consent"
 )
 
-const day = 24 * time.Hour
+const (
+	day       = 24 * time.Hour
+	quietHour = time.Hour
+)
 
 func (r *rig) state(s identity.Subject) consent.State {
 	r.Helper()
