@@ -128,6 +128,7 @@ func (b *Bridge) Handlers() map[string]queue.Handler {
 		JobRelay:     b.handleRelay,
 		JobDeliver:   b.handleDeliver,
 		JobDelete:    b.handleDeliver,
+		JobChat:      b.handleChat,
 		JobNotify:    b.handleNotify,
 		JobErase:     b.handleErase,
 		JobVerify:    b.handleVerify,

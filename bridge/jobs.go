@@ -24,6 +24,7 @@ const (
 	JobRelay     = "relay"         // look whether the relays show a repo: health.go
 	JobDeliver   = "deliver"       // one activity to one inbox: deliver.go
 	JobDelete    = "deliver.erase" // the same for Deletes and Undos, kept trying for 14 days
+	JobChat      = "chat"          // a command that came by chat: chat.go
 	JobNotify    = "notify"        // a private message to a person: notify.go
 	JobErase     = "erase"         // a step of an erasure: leave.go
 	JobVerify    = "erase.verify"  // look whether it is gone: leave.go

@@ -2,8 +2,11 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/bluesky-social/indigo/atproto/syntax"
 
 	"footbridge/atproto"
 	"footbridge/identity"
@@ -29,7 +32,7 @@ func (b *Bridge) botRecord(ctx context.Context, j queue.Job, c atproto.Commit, o
 
 // joinByRecord starts a joining by a follow of the bot; the signed commit with its proof is the evidence.
 func (b *Bridge) joinByRecord(ctx context.Context, j queue.Job, c atproto.Commit) error {
-	id, signals, err := b.newcomer(ctx, c)
+	id, signals, err := b.newcomer(ctx, c.DID)
 	if err != nil {
 		return err
 	}
@@ -43,12 +46,12 @@ func (b *Bridge) joinByRecord(ctx context.Context, j queue.Job, c atproto.Commit
 }
 
 // newcomer resolves somebody and reads what their profile says about bridging.
-func (b *Bridge) newcomer(ctx context.Context, c atproto.Commit) (atproto.Identity, consent.Signals, error) {
-	id, err := b.Resolver.ResolveDID(ctx, c.DID)
+func (b *Bridge) newcomer(ctx context.Context, did syntax.DID) (atproto.Identity, consent.Signals, error) {
+	id, err := b.Resolver.ResolveDID(ctx, did)
 	if err != nil {
-		return id, consent.Signals{}, fmt.Errorf("resolving somebody who wants to join: %w", err)
+		return id, consent.Signals{}, fmt.Errorf("resolving somebody of the ATmosphere: %w", err)
 	}
-	signals, err := b.profileSignals(ctx, c)
+	signals, err := b.profileSignals(ctx, did)
 	return id, signals, err
 }
 
@@ -77,7 +80,7 @@ func (b *Bridge) consentRecord(ctx context.Context, j queue.Job, c atproto.Commi
 	if op.Action == "delete" {
 		return b.leave(ctx, j, identity.Subject(c.DID), "record_removed")
 	}
-	id, signals, err := b.newcomer(ctx, c)
+	id, signals, err := b.newcomer(ctx, c.DID)
 	if err != nil {
 		return err
 	}
@@ -107,11 +110,39 @@ func (b *Bridge) answerByRecord(tx Tx, acc *identity.Account, c atproto.Commit, 
 	return b.apply(tx, acc, change)
 }
 
-// profileSignals reads the profile of somebody of the ATmosphere.
-func (b *Bridge) profileSignals(ctx context.Context, c atproto.Commit) (consent.Signals, error) {
-	profile, err := b.profileOf(ctx, c.DID)
+// profileSignals reads the profile of somebody of the ATmosphere, and what they declared elsewhere in their repo.
+func (b *Bridge) profileSignals(ctx context.Context, did syntax.DID) (consent.Signals, error) {
+	profile, err := b.profileOf(ctx, did)
 	if err != nil {
 		return consent.Signals{}, err
 	}
-	return b.signals().ProfileSignals(profile, nil), nil
+	declared, err := b.declarations(ctx, did)
+	if err != nil {
+		return consent.Signals{}, err
+	}
+	return b.signals().ProfileSignals(profile, declared), nil
+}
+
+// declarationRecords are the collections of those records (bluesky-social proposal 0008, and the AppView's own).
+func declarationRecords() []string {
+	return []string{"org.user-intents.declaration", "org.user-intents.demo.declaration", "app.bsky.actor.contentVisibilityDeclaration"}
+}
+
+// declarations are the records in which people say what may be done with what they publish.
+func (b *Bridge) declarations(ctx context.Context, did syntax.DID) (map[string]json.RawMessage, error) {
+	out := map[string]json.RawMessage{}
+	for _, nsid := range declarationRecords() {
+		uri, err := syntax.ParseATURI("at://" + string(did) + "/" + nsid + "/self")
+		if err != nil {
+			return nil, err
+		}
+		rec, err := b.Reader.GetRecord(ctx, uri)
+		switch {
+		case err == nil:
+			out[nsid] = rec.Value
+		case !errors.Is(err, atproto.ErrNotFound):
+			return nil, fmt.Errorf("fetching a declaration: %w", err)
+		}
+	}
+	return out, nil
 }

@@ -104,6 +104,13 @@ func (b *Bridge) profileRecord(ctx context.Context, acc *identity.Account, remot
 }
 
 func (b *Bridge) refreshActor(ctx context.Context, j queue.Job, acc *identity.Account) error {
+	signals, err := b.profileSignals(ctx, acc.DID)
+	if err != nil {
+		return err
+	}
+	if stop, err := b.heedSignals(ctx, acc, signals); stop || err != nil {
+		return err
+	}
 	doc, losses, err := b.actorDocument(ctx, acc)
 	if err != nil {
 		return err

@@ -59,6 +59,8 @@ type App struct {
 	Runner  *queue.Runner
 	Metrics *Metrics
 
+	client *activitypub.Client
+	chat   *atproto.Chat
 	guard  *netguard.Guard
 	keys   *identity.Keyring
 	server *activitypub.Server
@@ -227,7 +229,8 @@ func (a *App) openBridge(context.Context) error {
 	if err != nil {
 		return err
 	}
-	late.b = a.Bridge
+	late.b, a.client = a.Bridge, client
+	a.openChat()
 	return a.openFediverse(client, apStore)
 }
 

@@ -134,6 +134,9 @@ func (a *App) RunOn(ctx context.Context, listener net.Listener) error {
 			group.Go(func() error { return ignoreEnd(ctx, a.Reader.Run(ctx, atproto.Source{URL: relay})) })
 		}
 	}
+	if a.chat != nil && a.Config.Has("worker") {
+		group.Go(func() error { return ignoreEnd(ctx, a.chat.Poll(ctx)) })
+	}
 	if a.Config.DNSListen != "" {
 		group.Go(func() error { return ignoreEnd(ctx, a.serveDNS(ctx)) })
 	}
