@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +29,8 @@ const (
 	envPath  = "FOOTBRIDGE_CRASH_PATH"
 	envURL   = "FOOTBRIDGE_CRASH_URL"
 	envRedis = "FOOTBRIDGE_CRASH_REDIS"
+	// envPatience makes the worker say when its first job has run, and when all that was pending is loaded.
+	envPatience = "FOOTBRIDGE_CRASH_PATIENCE"
 )
 
 func TestMain(m *testing.M) {
@@ -59,8 +63,41 @@ func crashWorker() error {
 	}
 	r := &queue.Runner{Store: db.Queue(), Scheduler: lanes, Workers: 8, Poll: 10 * time.Millisecond,
 		Handlers: map[string]queue.Handler{"work": func(ctx context.Context, j queue.Job) error { return effect(ctx, db, j) }}}
+	if os.Getenv(envPatience) != "" {
+		if err := tellLoading(ctx, db, lanes, r); err != nil {
+			return err
+		}
+	}
 	fmt.Println("ready")
 	return r.Run(ctx)
+}
+
+// tellLoading makes the worker say when the first job ran and when all that was pending is in the lanes.
+func tellLoading(ctx context.Context, db *store.DB, lanes queue.Scheduler, r *queue.Runner) error {
+	depths, err := db.Queue().Depths(ctx)
+	if err != nil {
+		return err
+	}
+	pending := depths[0].Pending + depths[1].Pending + depths[2].Pending
+	var once sync.Once
+	var ran atomic.Int64
+	r.Handlers["work"] = func(ctx context.Context, j queue.Job) error {
+		err := effect(ctx, db, j)
+		once.Do(func() { fmt.Println("first") })
+		ran.Add(1)
+		return err
+	}
+	go func() {
+		for {
+			tick := time.NewTimer(5 * time.Millisecond)
+			<-tick.C
+			if held, err := lanes.Len(ctx); err == nil && held+ran.Load() >= pending {
+				fmt.Println("loaded")
+				return
+			}
+		}
+	}()
+	return nil
 }
 
 // effect marks the job as done once, and in order, in the transaction that finishes it.
