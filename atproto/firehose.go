@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"strconv"
 	"strings"
@@ -25,16 +24,6 @@ type Source struct {
 	// PDS says that the source is a single PDS: only accounts that live there are believed.
 	PDS bool
 }
-
-// Times of a connection. A relay of a small network may be silent for long, so silence is told from death by pings.
-const (
-	pingEvery   = 20 * time.Second
-	readTimeout = 60 * time.Second
-	writeWait   = 10 * time.Second
-	stableAfter = 30 * time.Second
-	// hardFrame ends the connection; frames between maxFrame and this are skipped.
-	hardFrame = 64 << 20
-)
 
 // fromOldest is the saved cursor that asks for everything the source still has; 0, never saved, asks for what is new.
 const fromOldest = -1
@@ -81,24 +70,13 @@ type session struct {
 }
 
 func (s *session) connectLoop(ctx context.Context) {
-	for n := 1; ctx.Err() == nil; n++ {
-		began := time.Now()
+	s.reconnect(ctx, "firehose", func() error {
 		err := s.connectOnce(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		s.stats.Reconnects.Add(1)
-		s.o.Log.Warn("the firehose ended, connecting again", "attempt", n, "error", err)
-		if errors.Is(err, errFutureCursor) {
+		if errors.Is(err, errFutureCursor) && ctx.Err() == nil {
 			s.startOver(ctx)
 		}
-		if time.Since(began) > stableAfter {
-			n = 1
-		}
-		if !pause(ctx, s.o.Backoff(n)) {
-			return
-		}
-	}
+		return err
+	})
 }
 
 // startOver handles FutureCursor: the source lost sequence numbers (a restored backup, another machine). Everything it
@@ -127,22 +105,7 @@ func (s *session) connectOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conn, resp, err := s.o.Dialer.DialContext(ctx, link, nil)
-	if err != nil {
-		if resp != nil {
-			_ = resp.Body.Close()
-			return fmt.Errorf("dialling the firehose: status %d: %w", resp.StatusCode, err)
-		}
-		return fmt.Errorf("dialling the firehose: %w", err)
-	}
-	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	conn.SetReadLimit(hardFrame)
-	done := make(chan struct{})
-	defer close(done)
-	go keepAlive(conn, done)
-	return s.readFrames(ctx, conn)
+	return s.withConn(ctx, link, func(conn *websocket.Conn) error { return s.readFrames(ctx, conn) })
 }
 
 func (s *session) subscribeURL() (string, error) {
@@ -163,46 +126,8 @@ func (s *session) subscribeURL() (string, error) {
 	return u.String(), nil
 }
 
-// keepAlive pings, so that a dead connection is told from a silent one.
-func keepAlive(conn *websocket.Conn, done <-chan struct{}) {
-	extend := func(string) error { return conn.SetReadDeadline(time.Now().Add(readTimeout)) }
-	_ = extend("") // fails only on a closed connection, which the reader sees
-	conn.SetPongHandler(extend)
-	tick := time.NewTicker(pingEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-tick.C:
-			if conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWait)) != nil {
-				return
-			}
-		}
-	}
-}
-
 func (s *session) readFrames(ctx context.Context, conn *websocket.Conn) error {
-	var buf bytes.Buffer
-	for {
-		kind, reader, err := conn.NextReader()
-		if err != nil {
-			return fmt.Errorf("reading the firehose: %w", err)
-		}
-		buf.Reset()
-		n, err := buf.ReadFrom(io.LimitReader(reader, maxFrame+1))
-		if err != nil {
-			return fmt.Errorf("reading the firehose: %w", err)
-		}
-		s.stats.Frames.Add(1)
-		if kind != websocket.BinaryMessage || n > maxFrame {
-			s.stats.Strange.Add(1)
-			continue
-		}
-		if err := s.frame(ctx, buf.Bytes()); err != nil {
-			return err
-		}
-	}
+	return s.eachMessage(conn, websocket.BinaryMessage, maxFrame, func(raw []byte) error { return s.frame(ctx, raw) })
 }
 
 // frame filters one frame. An error ends the connection; strange frames do not.

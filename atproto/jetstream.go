@@ -1,12 +1,10 @@
 package atproto
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"strconv"
 	"strings"
@@ -70,19 +68,7 @@ func (r *Reader) RunJetstream(ctx context.Context, src JetstreamSource) error {
 	var saver sync.WaitGroup
 	saver.Go(func() { s.saveLoop(saving) })
 	j := &jetSession{session: s, jet: src}
-	for n := 1; ctx.Err() == nil; n++ {
-		began := time.Now()
-		err := j.connectOnce(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		r.stats.Reconnects.Add(1)
-		r.o.Log.Warn("the Jetstream ended, connecting again", "attempt", n, "error", err)
-		if time.Since(began) > stableAfter {
-			n = 1
-		}
-		pause(ctx, r.o.Backoff(n))
-	}
+	r.reconnect(ctx, "jetstream", func() error { return j.connectOnce(ctx) })
 	stop()
 	saver.Wait()
 	s.tasks.Wait()
@@ -115,25 +101,15 @@ func (j *jetSession) connectOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conn, resp, err := j.o.Dialer.DialContext(ctx, link, nil)
-	if err != nil {
-		if resp != nil {
-			_ = resp.Body.Close()
+	return j.withConn(ctx, link, func(conn *websocket.Conn) error {
+		if err := j.hello(conn); err != nil {
+			return err
 		}
-		return fmt.Errorf("dialling the Jetstream: %w", err)
-	}
-	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	conn.SetReadLimit(hardFrame)
-	done := make(chan struct{})
-	defer close(done)
-	if err := j.hello(conn); err != nil {
-		return err
-	}
-	go keepAlive(conn, done)
-	go j.renew(conn, done)
-	return j.read(ctx, conn)
+		done := make(chan struct{})
+		defer close(done)
+		go j.renew(conn, done)
+		return j.eachMessage(conn, websocket.TextMessage, maxJSON, func(raw []byte) error { return j.event(ctx, raw) })
+	})
 }
 
 // hello sends the options; with requireHello the server waits for them.
@@ -169,29 +145,6 @@ func (j *jetSession) renew(conn *websocket.Conn, done <-chan struct{}) {
 			if j.hello(conn) != nil {
 				return // the reader sees the end too
 			}
-		}
-	}
-}
-
-func (j *jetSession) read(ctx context.Context, conn *websocket.Conn) error {
-	var buf bytes.Buffer
-	for {
-		_, reader, err := conn.NextReader()
-		if err != nil {
-			return fmt.Errorf("reading the Jetstream: %w", err)
-		}
-		buf.Reset()
-		n, err := buf.ReadFrom(io.LimitReader(reader, maxJSON+1))
-		if err != nil {
-			return fmt.Errorf("reading the Jetstream: %w", err)
-		}
-		j.stats.Frames.Add(1)
-		if n > maxJSON {
-			j.stats.Strange.Add(1)
-			continue
-		}
-		if err := j.event(ctx, buf.Bytes()); err != nil {
-			return err
 		}
 	}
 }

@@ -42,6 +42,8 @@ type Account struct {
 	blobs   map[string]blob
 	active  bool
 	status  string
+
+	labelKey atcrypto.PrivateKeyExportable // of a labeler
 }
 
 type stored struct {
@@ -262,6 +264,14 @@ func (a *Account) plcOp(prev any) (map[string]any, error) {
 		"verificationMethods": map[string]any{"atproto": signing.DIDKey()},
 		"alsoKnownAs":         []any{"at://" + a.Handle},
 		"services":            map[string]any{"atproto_pds": map[string]any{"type": "AtprotoPersonalDataServer", "endpoint": a.pds.public()}},
+	}
+	if a.labelKey != nil {
+		pub, err := a.labelKey.PublicKey()
+		if err != nil {
+			return nil, err
+		}
+		op["verificationMethods"].(map[string]any)["atproto_label"] = pub.DIDKey()
+		op["services"].(map[string]any)["atproto_labeler"] = map[string]any{"type": "AtprotoLabeler", "endpoint": a.pds.public()}
 	}
 	return op, signPLC(op, a.rotation)
 }

@@ -34,11 +34,12 @@ type PDS struct {
 	NoSince bool
 
 	oauth      *authServer
+	labels     *stream
 	publicHost string
 }
 
 func (p *PDS) start(addr string, plc *PLC, now func() time.Time) error {
-	p.plc, p.now, p.stream = plc, now, newStream()
+	p.plc, p.now, p.stream, p.labels = plc, now, newStream(), newStream()
 	p.accounts, p.handles, p.tokens = map[string]*Account{}, map[string]string{}, map[string]string{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/atproto-did", p.wellKnown)
@@ -51,6 +52,7 @@ func (p *PDS) start(addr string, plc *PLC, now func() time.Time) error {
 func (p *PDS) stop() {
 	if p.stream != nil {
 		p.stream.close()
+		p.labels.close()
 	}
 	p.close()
 }

@@ -34,6 +34,7 @@ func (p *PDS) methods() methods {
 		"com.atproto.repo.deleteRecord":      p.deleteRecord,
 		"com.atproto.repo.uploadBlob":        p.uploadBlob,
 		"com.atproto.sync.subscribeRepos":    func(w http.ResponseWriter, r *http.Request) (any, error) { return p.stream.serve(w, r) },
+		"com.atproto.label.subscribeLabels":  func(w http.ResponseWriter, r *http.Request) (any, error) { return p.labels.serve(w, r) },
 		"com.atproto.sync.getRepo":           p.getRepo,
 		"com.atproto.sync.getRecord":         p.getRecordProof,
 		"com.atproto.sync.getLatestCommit":   p.getLatestCommit,
