@@ -17,6 +17,7 @@ import (
 
 	"github.com/bluesky-social/indigo/atproto/repo"
 	"github.com/bluesky-social/indigo/atproto/syntax"
+	"github.com/gorilla/websocket"
 	"github.com/ipfs/go-cid"
 	"github.com/ipld/go-car"
 )
@@ -427,4 +428,25 @@ func TestKeysAreSealed(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+// TestPongsWaitForSlowFrames: a relay that holds us back pings, reads slowly, and must get its answer behind the frames.
+func TestPongsWaitForSlowFrames(t *testing.T) {
+	r := newRig(t)
+	r.join(alice, aliceDID, handle)
+	for i := range 24 { // more than the sockets' buffers hold, so that the writer stands still
+		_, _, err := r.apply(note(fmt.Sprint(i), strings.Repeat("x", 900_000)))
+		r.ok(err)
+	}
+	ws := r.dial("?cursor=0")
+	ponged := false
+	ws.SetPongHandler(func(string) error { ponged = true; return nil })
+	r.ok(ws.WriteControl(websocket.PingMessage, []byte("there?"), time.Now().Add(time.Second)))
+	<-time.After(1200 * time.Millisecond) // longer than the library's own handler waits
+	for n := 0; !ponged && n < 27; n++ {
+		r.next(ws)
+	}
+	if !ponged {
+		t.Error("all frames came, and no pong")
+	}
 }

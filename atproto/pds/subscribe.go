@@ -3,6 +3,7 @@ package pds
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -61,6 +62,12 @@ func listen(ws *websocket.Conn, gone func()) {
 	ws.SetReadLimit(1024)
 	alive := func(string) error { return ws.SetReadDeadline(time.Now().Add(silence)) }
 	ws.SetPongHandler(alive)
+	// Relays give up on a host that does not answer their ping in a minute. The answer has to wait for the frame that is
+	// under way, which a relay that holds us back makes slow; the library's own handler would drop it after a second.
+	ws.SetPingHandler(func(data string) error {
+		err := ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Minute))
+		return errors.Join(ignoreTimeout(err), alive(""))
+	})
 	if err := alive(""); err != nil {
 		return
 	}
@@ -69,6 +76,14 @@ func listen(ws *websocket.Conn, gone func()) {
 			return
 		}
 	}
+}
+
+func ignoreTimeout(err error) error {
+	var n net.Error
+	if errors.As(err, &n) && n.Timeout() {
+		return nil
+	}
+	return err
 }
 
 type subscriber struct {
