@@ -246,7 +246,8 @@ func latency(b *testing.B, n int) time.Duration {
 	b.Helper()
 	db := backlog(b, filepath.Join(b.TempDir(), "q.db"), n)
 	ran := make(chan time.Time, 1)
-	r := &queue.Runner{Store: db.Queue(), Scheduler: memlane.New(), Workers: 16, Handlers: map[string]queue.Handler{
+	lanes := memlane.New()
+	r := &queue.Runner{Store: db.Queue(), Scheduler: lanes, Workers: 16, Handlers: map[string]queue.Handler{
 		"work": func(ctx context.Context, _ queue.Job) error { // a backfill job takes 10 ms of waiting for somebody
 			t := time.NewTimer(10 * time.Millisecond)
 			<-t.C
@@ -259,6 +260,7 @@ func latency(b *testing.B, n int) time.Duration {
 	group.Go(func() { _ = r.Run(ctx) })
 	defer group.Wait()
 	defer cancel()
+	waitFor(b, "the backlog is loaded", func() bool { held, _ := lanes.Len(ctx); return held >= int64(n)*9/10 })
 	var list []time.Duration
 	for i := range 200 {
 		began := time.Now()
@@ -347,7 +349,7 @@ func drain(b *testing.B, s queue.Scheduler, n int, c redis.UniversalClient) time
 	for range 4 { // each claims for four, as the Runner does
 		group.Go(func() {
 			for left.Load() > 0 {
-				tokens, err := s.Claim(b.Context(), 16, 10*time.Millisecond)
+				tokens, err := s.Claim(b.Context(), 16, queue.Backfill, 10*time.Millisecond)
 				if err != nil {
 					b.Error(err)
 					return

@@ -15,7 +15,7 @@ type Runner struct {
 	Store     Store
 	Scheduler Scheduler
 	Handlers  map[string]Handler
-	// Workers is how many jobs run at once; 0 means 16.
+	// Workers is how many jobs run at once; 0 means 16. An eighth of them runs urgent jobs only.
 	Workers int
 	Policy  Policy
 	// Now is the clock that due times are compared with; nil means time.Now.
@@ -36,7 +36,7 @@ type Runner struct {
 type run struct {
 	Runner
 	wake    chan struct{}
-	slots   chan struct{} // one element for each free worker
+	pools   []*pool
 	settles chan settle
 	busy    sync.WaitGroup
 	log     *slog.Logger
@@ -45,6 +45,21 @@ type run struct {
 	running map[uint64]*flight // by lane
 
 	ready func()
+}
+
+// pool is some of the workers. Most run jobs of all classes, a few urgent ones only: what takes something back must not
+// wait for slow hosts.
+type pool struct {
+	slots  chan struct{} // one element for each free worker
+	lowest Priority
+}
+
+func newPool(n int, lowest Priority) *pool {
+	p := &pool{slots: make(chan struct{}, n), lowest: lowest}
+	for range n {
+		p.slots <- struct{}{}
+	}
+	return p
 }
 
 // flight is a job that runs.
@@ -72,7 +87,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	loops.Go(func() { s.promote(ctx) })
 	loops.Go(func() { s.keep(tail) })
 	settling.Go(func() { s.settleAll(tail) })
-	s.claim(ctx, tail)
+	var claims sync.WaitGroup
+	for _, p := range s.pools {
+		claims.Go(func() { s.claim(ctx, tail, p) })
+	}
+	claims.Wait()
 	s.drain()
 	close(s.settles)
 	settling.Wait()
@@ -102,9 +121,9 @@ func (r *Runner) prepare() *run {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.slots = make(chan struct{}, s.Workers)
-	for range s.Workers {
-		s.slots <- struct{}{}
+	s.pools = []*pool{newPool(s.Workers, Backfill)}
+	if reserved := s.Workers / 8; reserved > 0 {
+		s.pools = []*pool{newPool(s.Workers-reserved, Backfill), newPool(reserved, Urgent)}
 	}
 	s.settles = make(chan settle, s.Workers)
 	r.Store.OnEnqueue(s.nudge)

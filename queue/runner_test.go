@@ -299,3 +299,22 @@ func TestDedupAndWithdrawal(t *testing.T) {
 		t.Errorf("ran %v", ran)
 	}
 }
+
+// TestUrgentJobsHaveWorkersOfTheirOwn fills all other workers with jobs that never end.
+func TestUrgentJobsHaveWorkersOfTheirOwn(t *testing.T) {
+	g := newRig(t)
+	g.r.Workers = 8
+	g.r.Drain = time.Millisecond
+	g.r.Handlers["stuck"] = func(ctx context.Context, _ queue.Job) error { <-ctx.Done(); return ctx.Err() }
+	g.r.Handlers["withdraw"] = func(context.Context, queue.Job) error { return nil }
+	for range 20 {
+		g.enqueue(queue.Job{Kind: "stuck", Priority: queue.Normal}, queue.Job{Kind: "stuck", Priority: queue.Backfill})
+	}
+	stop := g.start()
+	defer stop()
+	for range 5 {
+		before := len(g.ended())
+		g.enqueue(queue.Job{Kind: "withdraw", Priority: queue.Urgent})
+		g.until("the urgent job ran", func() bool { return len(g.ended()) == before+1 })
+	}
+}

@@ -34,8 +34,8 @@ type Scheduler interface {
 	// Enqueue hands over all references with from < ID <= through, ascending. Those it has had are passed over, so a
 	// call may be repeated. It returns ErrGap, and takes nothing of that part, if its cursor is before from.
 	Enqueue(ctx context.Context, from, through int64, refs []Ref) error
-	// Claim takes up to n tokens, waiting up to block for the first.
-	Claim(ctx context.Context, n int, block time.Duration) ([]Token, error)
+	// Claim takes up to n tokens of the classes up to lowest, waiting up to block for the first.
+	Claim(ctx context.Context, n int, lowest Priority, block time.Duration) ([]Token, error)
 	// Settle ends tokens and reports how many were no longer the caller's.
 	Settle(ctx context.Context, s []Settlement) (stale int, err error)
 	// Promote makes up to n waiting lanes ready whose time has come.
@@ -65,8 +65,11 @@ type Step struct {
 	Max      int
 }
 
-// Next plans a claim of n tokens.
-func (s *Shares) Next(n int) []Step {
+// Next plans a claim of n tokens of the classes up to lowest.
+func (s *Shares) Next(n int, lowest Priority) []Step {
+	if lowest == Urgent {
+		return []Step{{Urgent, n}}
+	}
 	var normal, backfill int
 	for range n {
 		switch s.turn % shareCycle {
@@ -78,11 +81,15 @@ func (s *Shares) Next(n int) []Step {
 		s.turn++
 	}
 	steps := make([]Step, 0, 5)
-	if backfill > 0 {
+	if backfill > 0 && lowest >= Backfill {
 		steps = append(steps, Step{Backfill, backfill})
 	}
 	if normal > 0 {
 		steps = append(steps, Step{Normal, normal})
 	}
-	return append(steps, Step{Urgent, n}, Step{Normal, n}, Step{Backfill, n})
+	steps = append(steps, Step{Urgent, n}, Step{Normal, n})
+	if lowest >= Backfill {
+		steps = append(steps, Step{Backfill, n})
+	}
+	return steps
 }

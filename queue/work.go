@@ -15,22 +15,22 @@ const claimMost = 64
 const storeWait = 2 * time.Second
 
 // claim takes tokens while workers are free. Handlers run under tail, so that they may finish when ctx ends.
-func (s *run) claim(ctx, tail context.Context) {
+func (s *run) claim(ctx, tail context.Context, p *pool) {
 	var t trouble
 	for {
-		n := s.freeSlots(ctx)
+		n := p.free(ctx)
 		if n == 0 {
 			return
 		}
-		tokens, err := s.Scheduler.Claim(ctx, n, s.Poll)
-		s.start(tail, tokens) // there may be some beside an error
+		tokens, err := s.Scheduler.Claim(ctx, n, p.lowest, s.Poll)
+		s.start(tail, p, tokens) // there may be some beside an error
 		if err == nil {
 			t.over(s.log, "claiming")
 		} else if ctx.Err() == nil {
 			t.report(s.log, "claiming", err)
 		}
 		for range n - len(tokens) {
-			s.slots <- struct{}{}
+			p.slots <- struct{}{}
 		}
 		if err != nil && !sleep(ctx, t.wait(s.Poll)) {
 			return
@@ -38,22 +38,22 @@ func (s *run) claim(ctx, tail context.Context) {
 	}
 }
 
-// freeSlots takes all free workers, at least one, or none if ctx ended.
-func (s *run) freeSlots(ctx context.Context) int {
+// free takes all free workers, at least one, or none if ctx ended.
+func (p *pool) free(ctx context.Context) int {
 	select {
 	case <-ctx.Done():
 		return 0
 	default:
 	}
 	select {
-	case <-s.slots:
+	case <-p.slots:
 	case <-ctx.Done():
 		return 0
 	}
 	n := 1
 	for n < claimMost {
 		select {
-		case <-s.slots:
+		case <-p.slots:
 			n++
 		default:
 			return n
@@ -63,7 +63,7 @@ func (s *run) freeSlots(ctx context.Context) int {
 }
 
 // start loads the jobs of tokens and lets them run. Each token holds one slot, which is given back when it is settled.
-func (s *run) start(ctx context.Context, tokens []Token) {
+func (s *run) start(ctx context.Context, p *pool, tokens []Token) {
 	if len(tokens) == 0 {
 		return
 	}
@@ -83,34 +83,34 @@ func (s *run) start(ctx context.Context, tokens []Token) {
 		j, ok := byID[t.ID]
 		switch {
 		case err != nil:
-			s.settle(t, s.Now().Add(storeWait), nil)
+			s.settle(t, s.Now().Add(storeWait), p, nil)
 		case !ok: // finished or withdrawn
-			s.settle(t, time.Time{}, nil)
+			s.settle(t, time.Time{}, p, nil)
 		case j.Due.After(s.Now()):
-			s.settle(t, j.Due, nil)
+			s.settle(t, j.Due, p, nil)
 		default:
-			s.launch(ctx, t, j.Job)
+			s.launch(ctx, p, t, j.Job)
 		}
 	}
 }
 
 // launch runs one job in a goroutine of its own, unless its lane still runs here: a scheduler that forgot may hand out
 // a lane twice.
-func (s *run) launch(ctx context.Context, t Token, job Job) {
+func (s *run) launch(ctx context.Context, p *pool, t Token, job Job) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	f := &flight{token: t, cancel: cancel}
 	s.mu.Lock()
 	if s.running[t.Lane] != nil {
 		s.mu.Unlock()
 		cancel(nil)
-		s.settle(t, s.Now().Add(s.Poll), nil)
+		s.settle(t, s.Now().Add(s.Poll), p, nil)
 		return
 	}
 	s.running[t.Lane] = f
 	s.mu.Unlock()
 	s.busy.Go(func() {
 		defer cancel(nil)
-		s.settle(t, s.work(ctx, job), f)
+		s.settle(t, s.work(ctx, job), p, f)
 	})
 }
 
@@ -171,11 +171,12 @@ func (s *run) record(ctx context.Context, job Job, d Decision) error {
 // settle is a token on its way back to the scheduler.
 type settle struct {
 	Settlement
+	pool   *pool
 	flight *flight
 }
 
-func (s *run) settle(t Token, due time.Time, f *flight) {
-	s.settles <- settle{Settlement{Token: t, Due: due}, f}
+func (s *run) settle(t Token, due time.Time, p *pool, f *flight) {
+	s.settles <- settle{Settlement{Token: t, Due: due}, p, f}
 }
 
 // settleAll gives tokens back in batches until the channel is closed and empty.
@@ -221,7 +222,7 @@ func (s *run) settleBatch(ctx context.Context, batch []settle, t *trouble) {
 		}
 	}
 	s.mu.Unlock()
-	for range batch {
-		s.slots <- struct{}{}
+	for _, b := range batch {
+		b.pool.slots <- struct{}{}
 	}
 }

@@ -23,7 +23,7 @@ type Lanes struct {
 	turns   [3]map[uint64]list // subject -> lanes that wait for their subject's turn
 	waiting heap
 	shares  queue.Shares
-	bell    chan struct{}
+	bell    chan struct{} // closed, and replaced, when lanes became ready
 }
 
 var _ queue.Scheduler = (*Lanes)(nil)
@@ -56,7 +56,7 @@ type entry struct {
 
 // New returns empty lanes.
 func New() *Lanes {
-	l := &Lanes{lanes: map[uint64]uint32{}, bell: make(chan struct{}, 1)}
+	l := &Lanes{lanes: map[uint64]uint32{}, bell: make(chan struct{})}
 	for p := range l.turns {
 		l.turns[p] = map[uint64]list{}
 	}
@@ -147,16 +147,17 @@ func (l *Lanes) pop(p queue.Priority) uint32 {
 }
 
 // Claim implements queue.Scheduler.
-func (l *Lanes) Claim(ctx context.Context, n int, block time.Duration) ([]queue.Token, error) {
-	if tokens := l.take(n); len(tokens) > 0 || block <= 0 {
+func (l *Lanes) Claim(ctx context.Context, n int, lowest queue.Priority, block time.Duration) ([]queue.Token, error) {
+	tokens, bell := l.take(n, lowest)
+	if len(tokens) > 0 || block <= 0 {
 		return tokens, nil
 	}
 	t := time.NewTimer(block)
 	defer t.Stop()
 	for {
 		select {
-		case <-l.bell:
-			if tokens := l.take(n); len(tokens) > 0 {
+		case <-bell:
+			if tokens, bell = l.take(n, lowest); len(tokens) > 0 {
 				return tokens, nil
 			}
 		case <-t.C:
@@ -167,16 +168,17 @@ func (l *Lanes) Claim(ctx context.Context, n int, block time.Duration) ([]queue.
 	}
 }
 
-func (l *Lanes) take(n int) []queue.Token {
+// take claims without waiting, and returns what to wait for.
+func (l *Lanes) take(n int, lowest queue.Priority) ([]queue.Token, chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var tokens []queue.Token
-	for _, step := range l.shares.Next(n) {
+	for _, step := range l.shares.Next(n, lowest) {
 		for k := 0; k < step.Max && len(tokens) < n && !l.ready[step.Priority].empty(); k++ {
 			tokens = append(tokens, l.token(l.pop(step.Priority)))
 		}
 	}
-	return tokens
+	return tokens, l.bell
 }
 
 func (l *Lanes) token(at uint32) queue.Token {
@@ -250,10 +252,8 @@ func (l *Lanes) Promote(_ context.Context, now time.Time, n int) (int, error) {
 	return did, nil
 }
 
-// ring wakes one waiting Claim.
+// ring wakes all who wait.
 func (l *Lanes) ring() {
-	select {
-	case l.bell <- struct{}{}:
-	default:
-	}
+	close(l.bell)
+	l.bell = make(chan struct{})
 }

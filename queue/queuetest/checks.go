@@ -27,6 +27,7 @@ func Checks() []Check {
 		{"stale tokens", checkStale},
 		{"priorities", checkPriority},
 		{"no class starves", checkStarvation},
+		{"claims of some classes only", checkClasses},
 		{"subjects take turns", checkFairness},
 		{"no more than asked for", checkLimit},
 		{"length", checkLen},
@@ -55,7 +56,7 @@ func (f *feeder) add(ctx context.Context, p queue.Priority, subject string, keys
 
 // want claims up to n and compares ids.
 func want(ctx context.Context, s queue.Scheduler, n int, ids ...int64) ([]queue.Token, error) {
-	tokens, err := s.Claim(ctx, n, 0)
+	tokens, err := s.Claim(ctx, n, queue.Backfill, 0)
 	if err != nil {
 		return nil, fmt.Errorf("claiming: %w", err)
 	}
@@ -278,7 +279,7 @@ func checkStarvation(ctx context.Context, s queue.Scheduler) error {
 	}
 	seen := map[queue.Priority]int{}
 	for i := range 32 {
-		t, err := s.Claim(ctx, 1, 0)
+		t, err := s.Claim(ctx, 1, queue.Backfill, 0)
 		if err != nil || len(t) != 1 {
 			return fmt.Errorf("claim %d gave %d tokens (%w)", i, len(t), err)
 		}
@@ -288,6 +289,28 @@ func checkStarvation(ctx context.Context, s queue.Scheduler) error {
 		return fmt.Errorf("32 claims under a flood of urgent work gave %d normal and %d backfill, want 1 and 1", seen[queue.Normal], seen[queue.Backfill])
 	}
 	return nil
+}
+
+func checkClasses(ctx context.Context, s queue.Scheduler) error {
+	f := feeder{s: s}
+	for p := queue.Backfill; p >= queue.Urgent; p-- {
+		if err := f.add(ctx, p, "", fmt.Sprint("x", p), fmt.Sprint("y", p)); err != nil {
+			return err
+		}
+	}
+	claim := func(n int, lowest queue.Priority, want string) error {
+		tokens, err := s.Claim(ctx, n, lowest, 0)
+		var got []int64
+		for _, t := range tokens {
+			got = append(got, t.ID)
+		}
+		if err != nil || fmt.Sprint(got) != want {
+			return fmt.Errorf("a claim of classes up to %d gave %v (%w), want %s", lowest, got, err, want)
+		}
+		return nil
+	}
+	return errors.Join(claim(1, queue.Urgent, "[5]"), claim(9, queue.Urgent, "[6]"), claim(9, queue.Urgent, "[]"),
+		claim(9, queue.Normal, "[3 4]"), claim(9, queue.Normal, "[]"), claim(9, queue.Backfill, "[1 2]"))
 }
 
 func checkFairness(ctx context.Context, s queue.Scheduler) error {
@@ -314,7 +337,7 @@ func checkFairness(ctx context.Context, s queue.Scheduler) error {
 	if _, err := want(ctx, s, 3, 5, 104, 6); err != nil {
 		return err
 	}
-	left, err := s.Claim(ctx, 200, 0)
+	left, err := s.Claim(ctx, 200, queue.Backfill, 0)
 	if err != nil || len(left) != 94 {
 		return fmt.Errorf("%d are left (%w), want 94", len(left), err)
 	}
@@ -329,7 +352,7 @@ func checkLimit(ctx context.Context, s queue.Scheduler) error {
 		}
 	}
 	for got, n := 0, 1; got < 40; n = n%7 + 1 {
-		t, err := s.Claim(ctx, n, 0)
+		t, err := s.Claim(ctx, n, queue.Backfill, 0)
 		if err != nil || len(t) != min(n, 40-got) {
 			return fmt.Errorf("a claim of %d gave %d after %d of 40 (%w)", n, len(t), got, err)
 		}
@@ -391,7 +414,7 @@ func checkRandom(ctx context.Context, s queue.Scheduler) error {
 			lane := queue.NewRef(f.last, key, "", 0).Lane
 			wantOrder[lane] = append(wantOrder[lane], f.last)
 		case 1:
-			tokens, err := s.Claim(ctx, 1+rnd.IntN(5), 0)
+			tokens, err := s.Claim(ctx, 1+rnd.IntN(5), queue.Backfill, 0)
 			if err != nil {
 				return fmt.Errorf("claiming: %w", err)
 			}

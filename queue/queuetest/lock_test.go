@@ -17,11 +17,11 @@ type locked struct {
 
 func lock(s queue.Scheduler) locked { return locked{s, &sync.Mutex{}, make(chan bool, 16)} }
 
-func (l locked) Claim(ctx context.Context, n int, block time.Duration) ([]queue.Token, error) {
+func (l locked) Claim(ctx context.Context, n int, lowest queue.Priority, block time.Duration) ([]queue.Token, error) {
 	defer func() { l.asked <- true }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.Scheduler.Claim(ctx, n, block)
+	return l.Scheduler.Claim(ctx, n, lowest, block)
 }
 
 func (l locked) Enqueue(ctx context.Context, from, through int64, refs []queue.Ref) error {

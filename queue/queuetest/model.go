@@ -34,13 +34,14 @@ const (
 	CursorBack      Fault = "lets its cursor go back"
 	HoldsOthers     Fault = "holds the other lanes while one is put off"
 	MixesLanes      Fault = "gives a token the wrong lane"
+	Unreserved      Fault = "gives lower classes to those who asked for urgent work"
 )
 
 // Faults lists all seeded faults.
 func Faults() []Fault {
 	return []Fault{
 		LosesRef, DoublesRef, IgnoresGap, TwoTokens, ReordersLane, ForgetsHead, EarlyPromote, NeverPromote, TakesStale,
-		IgnoresPriority, Starves, Unfair, Overclaims, LosesNext, WrongLen, CursorBack, HoldsOthers, MixesLanes,
+		IgnoresPriority, Starves, Unfair, Overclaims, LosesNext, WrongLen, CursorBack, HoldsOthers, MixesLanes, Unreserved,
 	}
 }
 
@@ -165,7 +166,7 @@ func (m *Model) pop(from queue.Priority) uint64 {
 }
 
 // Claim implements queue.Scheduler; it never waits.
-func (m *Model) Claim(_ context.Context, n int, _ time.Duration) (tokens []queue.Token, err error) {
+func (m *Model) Claim(_ context.Context, n int, lowest queue.Priority, _ time.Duration) (tokens []queue.Token, err error) {
 	if m.fault == HoldsOthers && len(m.parked) > 0 {
 		return nil, nil
 	}
@@ -173,7 +174,10 @@ func (m *Model) Claim(_ context.Context, n int, _ time.Duration) (tokens []queue
 	if m.fault == Overclaims {
 		most++
 	}
-	steps := m.shares.Next(n)
+	if m.fault == Unreserved {
+		lowest = queue.Backfill
+	}
+	steps := m.shares.Next(n, lowest)
 	if m.fault == Starves {
 		steps = []queue.Step{{Priority: queue.Urgent, Max: most}, {Priority: queue.Normal, Max: most}, {Priority: queue.Backfill, Max: most}}
 	}

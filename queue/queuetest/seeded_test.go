@@ -65,8 +65,8 @@ func TestEverySeededFaultDiffers(t *testing.T) {
 // deaf never wakes whoever waits.
 type deaf struct{ queue.Scheduler }
 
-func (d deaf) Claim(ctx context.Context, n int, block time.Duration) ([]queue.Token, error) {
-	tokens, err := d.Scheduler.Claim(ctx, n, 0)
+func (d deaf) Claim(ctx context.Context, n int, lowest queue.Priority, block time.Duration) ([]queue.Token, error) {
+	tokens, err := d.Scheduler.Claim(ctx, n, lowest, 0)
 	if err != nil || len(tokens) > 0 || block == 0 {
 		return tokens, err
 	}

@@ -36,7 +36,7 @@ func Wakes(ctx context.Context, s queue.Scheduler) error {
 		got := make(chan error, 1)
 		began := time.Now()
 		go func() {
-			tokens, err := s.Claim(ctx, 1, 5*time.Second)
+			tokens, err := s.Claim(ctx, 1, queue.Backfill, 5*time.Second)
 			if err == nil && len(tokens) != 1 {
 				err = fmt.Errorf("round %d: a waiting claim got %d tokens after %v", round, len(tokens), time.Since(began))
 			}
@@ -72,7 +72,7 @@ func workers(t *testing.T, s queue.Scheduler) {
 				if over || ctx.Err() != nil {
 					return
 				}
-				tokens, err := s.Claim(ctx, 4, 20*time.Millisecond)
+				tokens, err := s.Claim(ctx, 4, queue.Backfill, 20*time.Millisecond)
 				if err != nil {
 					t.Errorf("claiming: %v", err)
 					return
@@ -195,9 +195,12 @@ func (d *differ) stale(ctx context.Context) error {
 }
 
 func (d *differ) claim(ctx context.Context) error {
-	n := 1 + d.rnd.IntN(5)
-	x, errA := d.a.Claim(ctx, n, 0)
-	y, errB := d.b.Claim(ctx, n, 0)
+	n, lowest := 1+d.rnd.IntN(5), queue.Backfill
+	if d.rnd.IntN(4) == 0 {
+		lowest = queue.Priority(d.rnd.IntN(2))
+	}
+	x, errA := d.a.Claim(ctx, n, lowest, 0)
+	y, errB := d.b.Claim(ctx, n, lowest, 0)
 	if err := same("claim", ids(x), ids(y), errA, errB); err != nil {
 		return err
 	}

@@ -19,27 +19,28 @@ const (
 )
 
 // Claim implements queue.Scheduler.
-func (l *Lanes) Claim(ctx context.Context, n int, block time.Duration) ([]queue.Token, error) {
-	tokens, err := l.Reclaim(ctx, n)
-	if err != nil || len(tokens) > 0 {
-		return tokens, err
+func (l *Lanes) Claim(ctx context.Context, n int, lowest queue.Priority, block time.Duration) ([]queue.Token, error) {
+	if lowest == queue.Backfill {
+		if tokens, err := l.Reclaim(ctx, n); err != nil || len(tokens) > 0 {
+			return tokens, err
+		}
 	}
-	tokens, last, err := l.round(ctx, n)
+	tokens, last, err := l.round(ctx, n, lowest)
 	if err != nil || len(tokens) > 0 || block <= 0 {
 		return tokens, err
 	}
 	if len(l.snapshot()) > 1 {
-		return l.poll(ctx, n, block)
+		return l.poll(ctx, n, lowest, block)
 	}
-	if err := l.await(ctx, block, last); err != nil {
+	if err := l.await(ctx, lowest, block, last); err != nil {
 		return nil, err
 	}
-	tokens, _, err = l.round(ctx, n)
+	tokens, _, err = l.round(ctx, n, lowest)
 	return tokens, err
 }
 
 // poll looks at many partitions again and again: no command can wait for several slots of a cluster.
-func (l *Lanes) poll(ctx context.Context, n int, block time.Duration) ([]queue.Token, error) {
+func (l *Lanes) poll(ctx context.Context, n int, lowest queue.Priority, block time.Duration) ([]queue.Token, error) {
 	wait := 2 * time.Millisecond
 	for end := time.Now().Add(block); time.Now().Before(end); wait = min(2*wait, 32*time.Millisecond) {
 		select {
@@ -47,7 +48,7 @@ func (l *Lanes) poll(ctx context.Context, n int, block time.Duration) ([]queue.T
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if tokens, _, err := l.round(ctx, n); err != nil || len(tokens) > 0 {
+		if tokens, _, err := l.round(ctx, n, lowest); err != nil || len(tokens) > 0 {
 			return tokens, err
 		}
 	}
@@ -55,11 +56,11 @@ func (l *Lanes) poll(ctx context.Context, n int, block time.Duration) ([]queue.T
 }
 
 // await waits until the streams of the only partition grow beyond last; it takes nothing.
-func (l *Lanes) await(ctx context.Context, block time.Duration, last []string) error {
+func (l *Lanes) await(ctx context.Context, lowest queue.Priority, block time.Duration, last []string) error {
 	p := l.snapshot()[0]
 	pre := strings.TrimSuffix(p.meta, "m")
-	streams := append([]string{pre + "r0", pre + "r1", pre + "r2"}, last...)
-	err := l.client.XRead(ctx, &redis.XReadArgs{Streams: streams, Count: 1, Block: max(block, time.Millisecond)}).Err()
+	streams := []string{pre + "r0", pre + "r1", pre + "r2"}[:lowest+1]
+	err := l.client.XRead(ctx, &redis.XReadArgs{Streams: append(streams, last[:lowest+1]...), Count: 1, Block: max(block, time.Millisecond)}).Err()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("waiting for work: %w", err)
 	}
@@ -67,8 +68,8 @@ func (l *Lanes) await(ctx context.Context, block time.Duration, last []string) e
 }
 
 // round asks the partitions in turn. If there was nothing, it also returns the last ids of the last one asked.
-func (l *Lanes) round(ctx context.Context, n int) ([]queue.Token, []string, error) {
-	parts, first, steps := l.plan(n)
+func (l *Lanes) round(ctx context.Context, n int, lowest queue.Priority) ([]queue.Token, []string, error) {
+	parts, first, steps := l.plan(n, lowest)
 	var tokens []queue.Token
 	var last []string
 	for i := range parts {
@@ -110,11 +111,11 @@ func (l *Lanes) forgotten(ctx context.Context, p *part, err error) error {
 }
 
 // plan shares n out among the priorities and rotates the partitions.
-func (l *Lanes) plan(n int) ([]*part, int, []queue.Step) {
+func (l *Lanes) plan(n int, lowest queue.Priority) ([]*part, int, []queue.Step) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turn++
-	return l.parts, l.turn % len(l.parts), l.shares.Next(n)
+	return l.parts, l.turn % len(l.parts), l.shares.Next(n, lowest)
 }
 
 func (l *Lanes) snapshot() []*part {

@@ -131,7 +131,7 @@ func TestDeadWorkersTokensAreTakenOver(t *testing.T) {
 			if err := dead.Enqueue(t.Context(), 0, 3, refs); err != nil {
 				t.Fatal(err)
 			}
-			held, err := dead.Claim(t.Context(), 8, 0)
+			held, err := dead.Claim(t.Context(), 8, queue.Backfill, 0)
 			if err != nil || len(held) != 2 {
 				t.Fatalf("claimed %v (%v)", held, err)
 			}
@@ -141,7 +141,7 @@ func TestDeadWorkersTokensAreTakenOver(t *testing.T) {
 				if lost, err := dead.Keep(t.Context(), held[:1]); len(lost) != 0 || err != nil {
 					t.Fatalf("lost %v (%v)", lost, err)
 				}
-				if got, err = alive.Claim(t.Context(), 8, 20*time.Millisecond); err != nil {
+				if got, err = alive.Claim(t.Context(), 8, queue.Backfill, 20*time.Millisecond); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -169,7 +169,7 @@ func TestFlushIsSeenAndRefilled(t *testing.T) {
 	if err := l.Enqueue(t.Context(), 0, 2, refs); err != nil {
 		t.Fatal(err)
 	}
-	before, err := l.Claim(t.Context(), 1, 0)
+	before, err := l.Claim(t.Context(), 1, queue.Backfill, 0)
 	if err != nil || len(before) != 1 {
 		t.Fatal(before, err)
 	}
@@ -183,11 +183,11 @@ func TestFlushIsSeenAndRefilled(t *testing.T) {
 	if err := l.Enqueue(t.Context(), 0, 2, refs); err != nil {
 		t.Fatal(err)
 	}
-	if tokens, err := l.Claim(t.Context(), 1, 0); len(tokens) != 0 || err != nil {
+	if tokens, err := l.Claim(t.Context(), 1, queue.Backfill, 0); len(tokens) != 0 || err != nil {
 		t.Errorf("a Redis that forgot gave out %v (%v) at once", tokens, err)
 	}
 	m.FastForward(time.Second)
-	if tokens, err := l.Claim(t.Context(), 1, 0); len(tokens) != 1 || tokens[0].ID != 1 || err != nil {
+	if tokens, err := l.Claim(t.Context(), 1, queue.Backfill, 0); len(tokens) != 1 || tokens[0].ID != 1 || err != nil {
 		t.Errorf("claimed %v (%v), want job 1", tokens, err)
 	}
 }
