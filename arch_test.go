@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"bridge/bridgetest/cmd/chaos": {"*"},
 	"cmd/footbridge/app":          {"*", "-bridge/bridgetest"},
 	"cmd/footbridge":              {"*"},
+	"scripts/testsummary":         {},
 }
 
 // domain is what the rooms where both protocols meet may import.

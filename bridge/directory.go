@@ -112,7 +112,11 @@ func (d *Directory) ByName(ctx context.Context, name string) (*activitypub.Local
 func (d *Directory) Object(ctx context.Context, id string) (doc json.RawMessage, owner identity.ActorID, p activitypub.Presence, err error) {
 	err = d.b.Store.View(ctx, func(tx Tx) error {
 		found, err := tx.ObjectsByAPID(id)
-		if err != nil || len(found) == 0 {
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			doc, owner, p, err = quoteStamp(tx, d.b.Settings.BaseURL, id)
 			return err
 		}
 		acc, err := account(tx, found[0].Subject)

@@ -46,12 +46,20 @@ func (b *Bridge) followed(ctx context.Context, j queue.Job, in activitypub.Inbou
 
 // answer sends Accept or Reject of an activity from one of our actors.
 func (b *Bridge) answer(tx Tx, from identity.ActorID, to activitypub.RemoteActor, typ string, raw []byte, about string) error {
+	return b.answerWith(tx, from, to, typ, raw, about, "")
+}
+
+// answerWith is answer with a result, such as the stamp of a quote.
+func (b *Bridge) answerWith(tx Tx, from identity.ActorID, to activitypub.RemoteActor, typ string, raw []byte, about, result string) error {
 	id := fmt.Sprintf("%s#%s-%s", from, typ, shortHash(about))
 	doc := map[string]any{
 		"@context": "https://www.w3.org/ns/activitystreams", "id": id, "type": typ, "actor": string(from),
 		"to": []any{string(to.ID)}, "object": embed(raw),
 	}
-	return b.send(tx, outgoing{id: id, key: about, body: mustJSON(doc), from: from, kind: consent.Service, purpose: "accept",
+	if result != "" {
+		doc["result"] = result
+	}
+	return b.send(tx, outgoing{id: id, key: about, body: mustJSON(doc), from: from, kind: consent.Service, purpose: consent.PurposeAccept,
 		subject: identity.Subject(to.ID), inboxes: []string{to.Inbox}, priority: queue.Urgent})
 }
 

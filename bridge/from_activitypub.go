@@ -72,6 +72,10 @@ func (b *Bridge) routeActivity(ctx context.Context, j queue.Job, in activitypub.
 		return b.blocked(ctx, j, in, env, acc)
 	case env.typ == "Undo" && env.objectType == "Block":
 		return b.unblocked(ctx, j, in, env, acc)
+	case env.typ == "QuoteRequest":
+		return b.quoteRequested(ctx, j, in, env)
+	case env.typ == "Accept" && (env.objectType == "QuoteRequest" || strings.HasSuffix(env.object, "#quote-request")):
+		return b.quoteAccepted(ctx, j, in, env)
 	case env.typ == "Accept" || env.typ == "Reject":
 		return queue.Drop(string(translate.DropHandshake))
 	case env.typ == "Delete" && env.object == string(in.Actor):

@@ -134,6 +134,13 @@ func (b *Bridge) convertEvent(ctx context.Context, j queue.Job, ev translate.Eve
 	if err != nil {
 		return res, queue.Drop(string(translate.DropMalformed))
 	}
+	if len(res.Activities) > 0 && res.Activities[0]["type"] == "Create" {
+		if note, ok := res.Activities[0]["object"].(map[string]any); ok {
+			if ask := translate.QuoteRequest(note, c); ask != nil {
+				res.Activities = append(res.Activities, ask)
+			}
+		}
+	}
 	return res, nil
 }
 
@@ -203,7 +210,10 @@ func (b *Bridge) fanOutOne(tx Tx, acc *identity.Account, permit consent.Permit, 
 // mapEvent keeps the object map, the served document and the remembered record in step. It stops the fan-out of a create
 // that comes after its own delete.
 func (b *Bridge) mapEvent(tx Tx, acc *identity.Account, permit consent.Permit, ev translate.Event, kind, id string, activity map[string]any) (stop bool, err error) {
-	if ev.Action == "delete" {
+	if kind == "threadgate" || kind == "postgate" {
+		return false, b.mapGate(tx, acc, activity)
+	}
+	if ev.Action == "delete" || activity["type"] == "Delete" { // a post that its author narrowed is taken back, too
 		return false, tx.TombstoneObject(id, ev.URI, acc.Subject())
 	}
 	found, err := tx.ObjectsByAPID(id)
@@ -217,6 +227,16 @@ func (b *Bridge) mapEvent(tx Tx, acc *identity.Account, permit consent.Permit, e
 		APID: id, URI: ev.URI, CID: ev.CID, Native: identity.ATProto, Subject: acc.Subject(), Kind: kind,
 		Target: targetOf(decodeRecord(ev.Record)), Ledger: permit.LedgerIndex(), Body: servedDocument(activity), Record: ev.Record,
 	})
+}
+
+// mapGate stores the post that a gate changed: a gate has no document of its own.
+func (b *Bridge) mapGate(tx Tx, acc *identity.Account, activity map[string]any) error {
+	found, err := tx.ObjectsByAPID(idOf(activity["object"]))
+	if err != nil || len(found) == 0 || activity["type"] != "Update" || found[0].Subject != acc.Subject() || !found[0].Deleted.IsZero() {
+		return err
+	}
+	found[0].Body = servedDocument(activity)
+	return tx.PutObject(found[0])
 }
 
 // servedDocument is what a GET of the object's id answers: the note itself, or the whole activity of a like or boost.
@@ -238,7 +258,7 @@ func servedDocument(activity map[string]any) []byte {
 // that ever got anything of the author's.
 func (b *Bridge) inboxesFor(tx Tx, acc *identity.Account, ev translate.Event, activity map[string]any, remote map[string]string) ([]string, error) {
 	set := newInboxSet(b.Settings.BaseURL)
-	if ev.Action == "delete" {
+	if ev.Action == "delete" || activity["type"] == "Delete" {
 		told, err := tx.DeliveredInboxes(acc.Actor)
 		if err != nil {
 			return nil, err
@@ -302,7 +322,7 @@ func (b *Bridge) addressees(ctx context.Context, activities []map[string]any) (m
 	inboxes := map[string]string{}
 	for _, activity := range activities {
 		named := audience(activity)
-		if activity["type"] == "Follow" || activity["type"] == "Block" || activity["type"] == "Flag" {
+		if activity["type"] == "Follow" || activity["type"] == "Block" {
 			named[idOf(activity["object"])] = true
 		}
 		for id := range named {

@@ -111,7 +111,7 @@ func (b *Bridge) refreshActor(ctx context.Context, j queue.Job, acc *identity.Ac
 	if stop, err := b.heedSignals(ctx, acc, signals); stop || err != nil {
 		return err
 	}
-	doc, losses, err := b.actorDocument(ctx, acc)
+	doc, profile, losses, err := b.actorDocument(ctx, acc)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (b *Bridge) refreshActor(ctx context.Context, j queue.Job, acc *identity.Ac
 		}
 		body := mustJSON(doc)
 		if err := tx.PutObject(Object{APID: string(acc.Actor), URI: profileURI(acc.DID), Native: identity.ATProto, Subject: acc.Subject(),
-			Kind: "profile", Ledger: permit.LedgerIndex(), Body: body}); err != nil {
+			Kind: "profile", Ledger: permit.LedgerIndex(), Body: body, Record: profile}); err != nil {
 			return err
 		}
 		if err := b.sendUpdate(tx, acc, doc, shortHash(string(body))); err != nil {
@@ -167,20 +167,18 @@ func (b *Bridge) profileOf(ctx context.Context, did syntax.DID) (json.RawMessage
 }
 
 // actorDocument converts the profile record of an AT native.
-func (b *Bridge) actorDocument(ctx context.Context, acc *identity.Account) (map[string]any, []translate.Loss, error) {
-	profile, err := b.profileOf(ctx, acc.DID)
-	if err != nil {
-		return nil, nil, err
+func (b *Bridge) actorDocument(ctx context.Context, acc *identity.Account) (doc map[string]any, profile json.RawMessage, losses []translate.Loss, err error) {
+	if profile, err = b.profileOf(ctx, acc.DID); err != nil {
+		return nil, nil, nil, err
 	}
 	c, _, err := b.resolve(ctx, queue.Job{Created: b.Now()}, acc, translate.Refs{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	doc, losses, err := translate.ActorDocument(profile, string(acc.DID), string(acc.Handle), c)
-	if err != nil {
-		return nil, nil, queue.Dead(fmt.Errorf("converting a profile: %w", err))
+	if doc, losses, err = translate.ActorDocument(profile, string(acc.DID), string(acc.Handle), c); err != nil {
+		return nil, nil, nil, queue.Dead(fmt.Errorf("converting a profile: %w", err))
 	}
-	return doc, losses, nil
+	return doc, profile, losses, nil
 }
 
 // handleAccount follows what happens to an AT native: a new handle, a hidden or deleted account.

@@ -355,17 +355,17 @@ func (b *Bridge) provisionActor(ctx context.Context, j queue.Job, acc *identity.
 		return fmt.Errorf("resolving a new member: %w", err)
 	}
 	acc.Handle = id.Handle
-	doc, losses, err := b.actorDocument(ctx, acc)
+	doc, profile, losses, err := b.actorDocument(ctx, acc)
 	if err != nil {
 		return err
 	}
 	if err := b.ensureActorKey(ctx, acc.Actor); err != nil {
 		return err
 	}
-	return deniedIsDrop(b.done(ctx, j, func(tx Tx) error { return b.openActor(ctx, tx, acc, doc, losses) }))
+	return deniedIsDrop(b.done(ctx, j, func(tx Tx) error { return b.openActor(ctx, tx, acc, doc, profile, losses) }))
 }
 
-func (b *Bridge) openActor(ctx context.Context, tx Tx, acc *identity.Account, doc map[string]any, losses []translate.Loss) error {
+func (b *Bridge) openActor(ctx context.Context, tx Tx, acc *identity.Account, doc map[string]any, profile []byte, losses []translate.Loss) error {
 	current, err := account(tx, acc.Subject())
 	if err != nil || current == nil || current.Status != identity.CopyProvisioning {
 		return errors.Join(err, queue.Drop("withdrawn"))
@@ -382,7 +382,7 @@ func (b *Bridge) openActor(ctx context.Context, tx Tx, acc *identity.Account, do
 	}
 	tx.AfterCommit(func() { b.watch(current) })
 	if err := tx.PutObject(Object{APID: string(current.Actor), URI: "at://" + string(acc.DID) + "/app.bsky.actor.profile/self",
-		Native: identity.ATProto, Subject: acc.Subject(), Kind: "profile", Ledger: permit.LedgerIndex(), Body: mustJSON(doc)}); err != nil {
+		Native: identity.ATProto, Subject: acc.Subject(), Kind: "profile", Ledger: permit.LedgerIndex(), Body: mustJSON(doc), Record: profile}); err != nil {
 		return err
 	}
 	if err := b.note(tx, current, string(acc.DID), "profile", "at>ap", "bridged", lossNames(losses)); err != nil {

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
 
 	"footbridge/activitypub"
+	"footbridge/atproto"
 	"footbridge/bridge/translate"
 	"footbridge/identity"
 	"footbridge/identity/consent"
@@ -42,6 +44,9 @@ func (b *Bridge) resolve(ctx context.Context, j queue.Job, acc *identity.Account
 	}
 	b.resolveHandles(ctx, refs, c)
 	if err := b.resolveRecords(ctx, c); err != nil {
+		return nil, nil, err
+	}
+	if err := b.resolveWanted(ctx, refs, c); err != nil {
 		return nil, nil, err
 	}
 	if acc.Native == identity.ATProto {
@@ -87,7 +92,8 @@ func resolveOptions(tx Tx, acc *identity.Account, c *translate.Context) error {
 	}
 	o := row.Options
 	c.Options = translate.Options{LongMode: o.Get(consent.OptionLongMode), CWMode: o.Get(consent.OptionCWMode),
-		SkipQuotesOfOthers: o.Get(consent.OptionQuoteUnjoined) == "skip", Language: row.Lang}
+		SkipQuotesOfOthers: o.Get(consent.OptionQuoteUnjoined) == "skip", Language: row.Lang,
+		SearchIndexing: slices.Contains(row.Scopes, consent.ScopeSearchIndexing)}
 	return nil
 }
 
@@ -282,6 +288,39 @@ func (b *Bridge) resolveRecords(ctx context.Context, c *translate.Context) error
 		c.Records[ref.URI] = translate.Record{URI: ref.URI, CID: rec.CID, Value: rec.Value}
 	}
 	return nil
+}
+
+// resolveWanted fetches records that say how a post may be used (gates) or what it shows; those that are not there are
+// simply not there.
+func (b *Bridge) resolveWanted(ctx context.Context, refs translate.Refs, c *translate.Context) error {
+	for _, raw := range refs.Records {
+		uri, err := syntax.ParseATURI(raw)
+		if _, have := c.Records[raw]; have || err != nil || b.Reader == nil {
+			continue
+		}
+		if hosted, err := b.hosted(ctx, raw); err != nil {
+			return err
+		} else if hosted != nil {
+			c.Records[raw] = translate.Record{URI: raw, Value: hosted}
+			continue
+		}
+		rec, err := b.Reader.GetRecord(ctx, uri)
+		switch {
+		case err == nil:
+			c.Records[raw] = translate.Record{URI: raw, CID: rec.CID, Value: rec.Value}
+		case !errors.Is(err, atproto.ErrNotFound):
+			return fmt.Errorf("fetching a record that a post depends on: %w", err)
+		}
+	}
+	return nil
+}
+
+func (b *Bridge) hosted(ctx context.Context, uri string) (rec json.RawMessage, err error) {
+	err = b.Store.View(ctx, func(tx Tx) error {
+		rec, err = hostedRecord(tx, uri)
+		return err
+	})
+	return rec, err
 }
 
 // resolvePDS finds where the author's blobs are served.
