@@ -226,11 +226,33 @@ func forgeries() []forgery {
 			w.serve("https://evil.test/keys/1", map[string]any{"id": "https://evil.test/keys/1", "owner": string(aliceID), "publicKeyPem": text})
 			return as(eveID, fixed("https://evil.test/keys/1"))(w, s)
 		}, fetches: 1},
+		{name: "08 owner's page is another actor's", build: func(w *world, s Scheme) *http.Request {
+			key := map[string]any{"id": "https://remote.test/keys/1", "owner": string(malloryID), "publicKeyPem": pemOf(w, eveID)}
+			w.serve("https://remote.test/keys/1", map[string]any{"id": "https://remote.test/keys/1", "type": "Key", "owner": "https://remote.test/pages/1"})
+			w.serve("https://remote.test/pages/1", with(w.actor(malloryID), "publicKey", key))
+			r := note(malloryID)
+			body, _ := json.Marshal(r)
+			req, _ := http.NewRequest(http.MethodPost, bridgeBase+"/inbox", bytes.NewReader(body))
+			req.Header.Set("Content-Type", activityJSON)
+			_ = signCavage(req, body, "https://remote.test/keys/1", w.pairs[eveID].RSA, w.clock)
+			return w.request(req, body)
+		}, fetches: 2},
+		{name: "08 listed key is owned by another", build: func(w *world, s Scheme) *http.Request {
+			w.serve(string(aliceID), with(w.actor(aliceID), "assertionMethod", []any{},
+				"publicKey", map[string]any{"id": MainKeyID(aliceID), "owner": string(malloryID), "publicKeyPem": pemOf(w, aliceID)}))
+			return good(w, s)
+		}, fetches: 1},
+		{name: "26 LD signature, another's activity at the origin", build: func(w *world, s Scheme) *http.Request {
+			doc := with(note(malloryID), "signature", map[string]any{"type": "RsaSignature2017"})
+			w.serve(doc["id"].(string), with(note(malloryID), "actor", "https://remote.test/users/other"))
+			return w.post("/inbox", doc, aliceID, s)
+		}, fetches: 2},
 		{name: "09 actor is not the signer", build: signedDoc(note(malloryID)), fetches: 1},
 		{name: "09 actor of another host", build: signedDoc(note(eveID)), fetches: 1},
 		{name: "10 attributedTo another", build: signedDoc(activity("Create", map[string]any{"id": string(aliceID) + "/n/1", "type": "Note", "attributedTo": string(malloryID)}, "to", []any{})), fetches: 1},
 		{name: "10 attributedTo nobody", build: signedDoc(activity("Create", map[string]any{"id": string(aliceID) + "/n/1", "type": "Note", "content": "x"})), fetches: 1},
 		{name: "10 attributed to another first", build: signedDoc(activity("Create", map[string]any{"id": string(aliceID) + "/n/1", "type": "Note", "attributedTo": []any{string(malloryID), string(aliceID)}})), fetches: 1},
+		{name: "10 attributed to another origin, too", build: signedDoc(activity("Create", map[string]any{"id": string(aliceID) + "/n/1", "type": "Note", "attributedTo": []any{string(aliceID), string(eveID)}})), fetches: 1},
 		{name: "10 object.actor is another", build: signedDoc(activity("Create", map[string]any{"id": string(aliceID) + "/n/1", "type": "Note", "attributedTo": string(aliceID), "actor": string(malloryID)})), fetches: 1},
 		{name: "11 object of another origin", build: signedDoc(activity("Create", map[string]any{"id": string(eveID) + "/n/1", "type": "Note", "attributedTo": string(aliceID)})), fetches: 1},
 		{name: "11 object of another port", build: signedDoc(activity("Create", map[string]any{"id": "https://remote.test:8443/n/1", "type": "Note", "attributedTo": string(aliceID)})), fetches: 1},
