@@ -260,6 +260,7 @@ func forgeries() []forgery {
 		{name: "11 activity id of another origin", build: signedDoc(activity("Like", victimNote, "id", "https://evil.test/act/1")), fetches: 1},
 		{name: "12 Update of another's note", build: signedDoc(activity("Update", map[string]any{"id": victimNote, "type": "Note", "attributedTo": string(aliceID)})), fetches: 1},
 		{name: "12 Update of another actor", build: signedDoc(activity("Update", map[string]any{"id": string(malloryID), "type": "Person", "inbox": string(malloryID) + "/inbox"})), fetches: 1},
+		{name: "12 Update of an actor nobody knows", build: signedDoc(activity("Update", map[string]any{"id": "https://remote.test/users/new", "type": "Person", "inbox": "https://remote.test/users/new/inbox"})), fetches: 1},
 		{name: "12 Update of another actor under two types", build: signedDoc(activity("Update", map[string]any{"id": string(malloryID), "type": []any{"Note", "Person"}, "attributedTo": string(aliceID)})), fetches: 1},
 		{name: "12 Delete of another's note", build: signedDoc(activity("Delete", victimNote)), fetches: 1},
 		{name: "12 Delete of another actor", build: signedDoc(activity("Delete", string(malloryID))), fetches: 1},
@@ -458,6 +459,19 @@ func messageForgeries() []forgery {
 		{name: "24 alg of another kind", build: msg(full+`;alg="ed25519"`, nil), fetches: 2},
 		{name: "24 alg hmac", build: msg(full+`;alg="hmac-sha256"`, nil)},
 		{name: "24 alg unknown", build: msg(full+`;alg="none"`, nil)},
+		{name: "24 RSA named for an Ed25519 key", build: func(w *world, _ Scheme) *http.Request {
+			body := noteBody()
+			params := fmt.Sprintf(`("@method" "@target-uri" "content-digest");created=%d;keyid="%s";alg="rsa-v1_5-sha256"`, w.clock.Unix(), ProofKeyID(aliceID))
+			r := rfc9421(w, params, body, nil)
+			dict, _ := parseDictionary("sig1=" + params)
+			base, err := rfc9421Base(received{method: "POST", target: "/inbox", host: "bridge.test", origin: bridgeBase, header: r.Header}, dict[0].list, params)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			sig, _ := w.pairs[aliceID].Ed25519.Sign(nil, base, crypto.Hash(0))
+			r.Header.Set("Signature", "sig1=:"+base64.StdEncoding.EncodeToString(sig)+":")
+			return r
+		}, fetches: 2},
 		{name: "24 PSS named for PKCS1", build: msg(full+`;alg="rsa-pss-sha512"`, nil), fetches: 2},
 		{name: "24 parameters changed", build: alter(func(r *http.Request) { r.Header.Set("Signature-Input", r.Header.Get("Signature-Input")+`;nonce="1"`) }), fetches: 2},
 		{name: "24 cavage signature beside", build: alter(func(r *http.Request) {
