@@ -124,6 +124,16 @@ func (op *Operation) SetHandle(h syntax.Handle) {
 	op.AlsoKnownAs = aka
 }
 
+// SetUserKey puts a did:key that the person alone holds above all others, and takes an earlier one of theirs away; ours
+// are those given. An empty user key leaves only ours.
+func (op *Operation) SetUserKey(user string, ours ...string) {
+	keys := make([]string, 0, len(ours)+1)
+	if user != "" {
+		keys = append(keys, user)
+	}
+	op.RotationKeys = append(keys, ours...)
+}
+
 // Tombstone builds and signs the operation that ends the DID after op.
 func (op Operation) Tombstone(key atcrypto.PrivateKey) (Operation, error) {
 	prev, err := op.CID()

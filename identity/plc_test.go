@@ -115,6 +115,23 @@ func TestUserKeyStandsFirst(t *testing.T) {
 	}
 }
 
+func TestSetUserKey(t *testing.T) {
+	op, bridge := genesis(t, "")
+	_, user := newKey(t)
+	ours := op.RotationKeys[0]
+	next, err := op.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.SetUserKey(user, ours)
+	if err := next.Sign(bridge); err != nil || !slices.Equal(next.RotationKeys, []string{user, ours}) {
+		t.Errorf("got %v, %v", next.RotationKeys, err)
+	}
+	if next.SetUserKey("", ours); !slices.Equal(next.RotationKeys, op.RotationKeys) {
+		t.Errorf("got %v", next.RotationKeys)
+	}
+}
+
 func TestSetHandleKeepsOtherAliases(t *testing.T) {
 	op, key := genesis(t, "")
 	op.AlsoKnownAs = append(op.AlsoKnownAs, "https://social.example/@alice")

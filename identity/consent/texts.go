@@ -190,3 +190,6 @@ func (t *Texts) ScopeWords(lang string, scopes []Scope) string {
 
 // StateWords says where somebody stands.
 func (t *Texts) StateWords(lang string, s State) string { return t.Say(lang, "state."+string(s), nil) }
+
+// IDs lists all sentences.
+func (t *Texts) IDs() []string { return slices.Sorted(maps.Keys(t.byLang[English].Strings)) }
