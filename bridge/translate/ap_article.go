@@ -31,7 +31,7 @@ func (j *apJob) article(d *apDraft) {
 	d.home.title = title.text
 	d.home.description = words.text
 	d.home.image = j.articleImage(o)
-	plain := htmlText(content, o)
+	plain := j.scan(rich{text: htmlText(content, o)}).text
 	if !strings.Contains(words.text, plain) {
 		j.lose(LossArticleBody, "")
 	}
@@ -110,7 +110,7 @@ func (j *apJob) document(postURI, created, title, plain, cover string) []Write {
 	if p := strings.TrimPrefix(home, u.Scheme+"://"+u.Host); p != "" {
 		rec["path"] = p
 	}
-	if s, _ := cutText(plainHTML(j.obj.Text("summary")), maxDocText, 30_000); s != "" {
+	if s, _ := cutText(j.words(j.obj.Text("summary")), maxDocText, 30_000); s != "" {
 		rec["description"] = s
 	}
 	if plain != "" {

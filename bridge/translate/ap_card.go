@@ -18,9 +18,9 @@ func (j *apJob) linkCard(a *as2.Value, m apMedia) apCard {
 	if a.Type() != "Link" && m.mediaType != "" && !strings.HasPrefix(m.mediaType, "text/html") {
 		j.lose(LossMediaKind, m.mediaType)
 	}
-	c := apCard{url: m.url, title: a.Text("name"), description: plainHTML(a.Text("summary"))}
+	c := apCard{url: m.url, title: j.words(a.Text("name")), description: j.words(a.Text("summary"))}
 	if c.description == "" {
-		c.description = plainHTML(a.Text("content"))
+		c.description = j.words(a.Text("content"))
 	}
 	c.image = j.imageURL(a.Get("icon"))
 	if c.image == "" {

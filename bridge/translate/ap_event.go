@@ -114,7 +114,7 @@ func apEventStatus(o *as2.Value) string {
 // calendarEvent is the record; name and createdAt are what the lexicon demands.
 func (j *apJob) calendarEvent(postURI, created, text, status string) []Write {
 	o := j.obj
-	name := oneLine(plainHTML(o.Text("name")))
+	name := oneLine(j.plain(o.Text("name")).text)
 	if name == "" {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (j *apJob) calendarEvent(postURI, created, text, status string) []Write {
 			rec[field] = formatTime(t)
 		}
 	}
-	if l := locations(o); len(l) > 0 {
+	if l := j.locations(o); len(l) > 0 {
 		rec["locations"] = l
 	}
 	if u, ok := webURL(j.originalURL()); ok {
@@ -153,8 +153,9 @@ func eventMode(o *as2.Value) string {
 }
 
 // locations are the address, where its country is known, and the address on the web.
-func locations(o *as2.Value) []any {
+func (j *apJob) locations(o *as2.Value) []any {
 	p := apPlaceOf(o)
+	p.name, p.street = j.words(p.name), j.words(p.street)
 	var out []any
 	if u, ok := webURL(p.url); ok {
 		loc := map[string]any{"$type": nsidEvent + "#uri", "uri": u}

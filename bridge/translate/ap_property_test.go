@@ -148,6 +148,8 @@ func TestNobodyElseFromActivityPub(t *testing.T) {
 		`<a href="https://remote.example/users/zed" class="u-url mention">@zed@remote.example</a>`, `@<a href="https://remote.example/users/zed">zed</a>`,
 		`@zed@remote.example`, `<a class="mention" href="https://remote.example/@zed">https://remote.example/@zed</a>`, `@fred.bsky.example`,
 		`<a href="https://bsky.app/profile/fred.bsky.example">@fred.bsky.example</a>`, `<a href="https://bsky.app/profile/` + fredDID + `">@fred.bsky.example</a>`,
+		`<a href="https://x.example/">@fred.bsky.example and @zed@remote.example</a>`, `@@zed@remote.example`,
+		`<a class="mention" href="https://remote.example/users/zed">Zed Full Name</a>`, `<code>@zed@remote.example</code>`, `<a href="https://remote.example/@zed">pal</a>`,
 		`<b>@zed@remote.example</b>`, `<a href="https://remote.example/users/zed"><img alt="" src="https://remote.example/zed.png">@zed</a>`,
 	}
 	quotes := []map[string]any{

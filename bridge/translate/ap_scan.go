@@ -126,7 +126,7 @@ func addressEnd(s string) int {
 
 // name handles @user@host, @handle and @user.
 func (s *textScan) name() bool {
-	if s.afterWord() || s.pos > 0 && strings.IndexByte("/@.", s.in[s.pos-1]) >= 0 {
+	if s.afterWord() || s.pos > 0 && strings.IndexByte("/.", s.in[s.pos-1]) >= 0 {
 		return false
 	}
 	rest := s.in[s.pos+1 : s.limit]
@@ -190,7 +190,7 @@ func (s *textScan) handle(user string) bool {
 	did := ""
 	if strings.Contains(user, ".") {
 		did = s.j.personByHandle(user)
-		if did == "" && s.j.knownHandle(user) {
+		if did == "" && s.j.handleDID(user) != "" {
 			name := bareWord("@" + user)
 			s.j.lose(LossMentionNotJoined, name)
 			s.buf = append(s.buf, name...)

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"net/url"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -53,6 +54,14 @@ func (j *apJob) plain(s string) rich {
 	return j.scan(l.finish())
 }
 
+// words is the text of HTML or of a name without marks, with nobody's address in it (R34).
+func (j *apJob) words(s string) string {
+	if s == "" {
+		return ""
+	}
+	return j.scan(rich{text: plainHTML(s)}).text
+}
+
 func looksLikeTags(s string) bool {
 	for i := 0; i+1 < len(s); i++ {
 		if s[i] == '<' && (s[i+1] == '/' || s[i+1]|0x20 >= 'a' && s[i+1]|0x20 <= 'z') && strings.IndexByte(s[i:], '>') > 0 {
@@ -80,7 +89,7 @@ func (j *apJob) resolveAnchor(a anchor) resolved {
 	}
 	j.links = append(j.links, apLink{a.href, u})
 	shows := a.shortened || a.text == a.href || a.text == u || strings.HasPrefix(a.text, "http://") || strings.HasPrefix(a.text, "https://")
-	return resolved{text: a.text, mark: true, kind: markLink, value: u, shows: shows}
+	return resolved{text: j.linkText(a.text), mark: true, kind: markLink, value: u, shows: shows}
 }
 
 // tagAnchor knows hashtags by class, rel=tag or the tag list. The sign may stand before the anchor.
@@ -89,7 +98,7 @@ func (j *apJob) tagAnchor(a anchor) (resolved, bool) {
 	before := a.before == '#'
 	named := hasClass(a.class, "hashtag") || hasClass(a.rel, "tag")
 	key := strings.ToLower(name)
-	listed := j.hashtags != nil && j.hashtags.has(key)
+	listed := j.hashtags != nil && j.hashtags.has(key) && (named || namesTag(a.href, key))
 	shown := signed || before || listed && named || hasClass(a.class, "hashtag")
 	switch {
 	case name == "" || strings.ContainsAny(name, " \n"), !shown, !named && !listed:
@@ -99,6 +108,22 @@ func (j *apJob) tagAnchor(a anchor) (resolved, bool) {
 		return resolved{text: a.text}, true
 	}
 	return resolved{text: a.text, mark: true, kind: markTag, value: name, takeBefore: before}, true
+}
+
+// linkText is the text of a link to something that is nobody's page; a name in it is bare unless its owner joined.
+func (j *apJob) linkText(text string) string {
+	if !strings.Contains(text, "@") || strings.Contains(text, "://") {
+		return text
+	}
+	return j.scan(rich{text: text}).text
+}
+
+// namesTag tells whether an address has the tag in it, as pages of hashtags do.
+func namesTag(href, key string) bool {
+	if u, err := url.PathUnescape(href); err == nil {
+		href = u
+	}
+	return strings.Contains(strings.ToLower(href), key)
 }
 
 // cutSign takes the sign of a hashtag off.
@@ -121,14 +146,17 @@ func (j *apJob) mentionAnchor(a anchor) (resolved, bool) {
 	if did == "" && tag != nil {
 		did = tag.did
 	}
-	if did == "" && sign {
+	if did == "" && sign && (class || person || profileLike(a.href)) {
 		did = j.namedPerson(a.text)
 	}
 	switch {
 	case did != "" && (sign || class || tag != nil):
 		return resolved{text: a.text, mark: true, kind: markMention, value: did, takeBefore: a.before == '@'}, true
-	case tag != nil || class || sign && (person || j.knownHandle(a.text) || profileLike(a.href)):
+	case tag != nil || class || sign && (person || profileLike(a.href)):
 		name := bareMention(a.text, tag)
+		if class && !sign && tag != nil && tag.user != "" {
+			name = "@" + tag.user // a server that shows display names
+		}
 		j.lose(LossMentionNotJoined, name)
 		return resolved{text: name}, true
 	}
@@ -184,11 +212,6 @@ func (j *apJob) namedPerson(text string) string {
 		return j.personByHandle(user)
 	}
 	return ""
-}
-
-// knownHandle tells whether a text is @ and a handle that exists.
-func (j *apJob) knownHandle(text string) bool {
-	return j.handleDID(strings.TrimPrefix(text, "@")) != ""
 }
 
 // profileLike tells whether an address has the form of a profile page.
