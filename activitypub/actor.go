@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"footbridge/identity"
 )
 
 // Contexts that actor documents need.
@@ -43,30 +45,37 @@ func (s *Server) CompleteActor(ctx context.Context, a *LocalActor) (map[string]a
 	if err != nil {
 		return nil, fmt.Errorf("finding an actor's key: %w", err)
 	}
-	text, err := PublicPEM(pair.RSA.Public())
-	if err != nil {
-		return nil, err
-	}
-	id := string(a.ID)
 	doc := maps.Clone(a.Document)
 	if doc == nil {
 		doc = map[string]any{}
 	}
 	s.fillActor(doc, a)
-	doc["publicKey"] = map[string]any{"id": MainKeyID(a.ID), "owner": id, "publicKeyPem": text}
-	contexts := withContext(withContext(orContext(doc["@context"]), securityV1), multikeyV1)
-	if pub, ok := pair.Ed25519.Public().(ed25519.PublicKey); ok {
-		doc["assertionMethod"] = []any{map[string]any{"id": ProofKeyID(a.ID), "type": "Multikey", "controller": id, "publicKeyMultibase": Multikey(pub)}}
-		contexts = append(contexts, map[string]any{"assertionMethod": map[string]any{
-			"@id": "https://w3id.org/security#assertionMethod", "@type": "@id", "@container": "@set"}})
-	}
+	contexts := orContext(doc["@context"])
 	if _, there := doc["generator"]; !there {
 		doc["generator"] = s.generator()
-		contexts = append(contexts, map[string]any{"implements": map[string]any{
+		contexts = withContext(contexts, map[string]any{"implements": map[string]any{
 			"@id": "https://w3id.org/fep/844e/implements", "@type": "@id", "@container": "@set"}})
 	}
 	doc["@context"] = contexts
-	return doc, nil
+	return doc, AddKeys(doc, a.ID, pair)
+}
+
+// AddKeys puts the public keys of a pair into an actor document. To rotate keys, send an Update whose document has the new
+// ones, still signed with the old ones, and then let the KeySource give the new pair.
+func AddKeys(doc map[string]any, id identity.ActorID, pair KeyPair) error {
+	text, err := PublicPEM(pair.RSA.Public())
+	if err != nil {
+		return err
+	}
+	contexts := withContext(doc["@context"], securityV1)
+	doc["publicKey"] = map[string]any{"id": MainKeyID(id), "owner": string(id), "publicKeyPem": text}
+	if pub, ok := pair.Ed25519.Public().(ed25519.PublicKey); ok {
+		doc["assertionMethod"] = []any{map[string]any{"id": ProofKeyID(id), "type": "Multikey", "controller": string(id), "publicKeyMultibase": Multikey(pub)}}
+		contexts = append(withContext(contexts, multikeyV1), map[string]any{"assertionMethod": map[string]any{
+			"@id": "https://w3id.org/security#assertionMethod", "@type": "@id", "@container": "@set"}})
+	}
+	doc["@context"] = contexts
+	return nil
 }
 
 // orContext defines the terms that fillActor writes, unless the directory brought a context of its own.

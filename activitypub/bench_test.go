@@ -129,3 +129,16 @@ func BenchmarkSign(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkParseKeyPair is what the key cache saves for each delivery.
+func BenchmarkParseKeyPair(b *testing.B) {
+	text, err := MarshalKeyPair(testKeys()[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := ParseKeyPair(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

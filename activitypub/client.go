@@ -62,6 +62,7 @@ func NewClient(o ClientOptions) *Client {
 	if o.Hosts == nil {
 		o.Hosts = NewHostMemory(nil, o.Now)
 	}
+	o.Keys = newKeyCache(o.Keys, o.Now)
 	h := *o.HTTP
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{o: o, http: &h}

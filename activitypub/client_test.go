@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"footbridge/identity"
 	"footbridge/identity/consent"
 )
 
@@ -227,5 +228,34 @@ func TestLearnsFromInbound(t *testing.T) {
 		if got, _ := w.client.o.Hosts.Scheme(t.Context(), "remote.test"); got != s {
 			t.Errorf("after an inbound %s: %s", s, got)
 		}
+	}
+}
+
+// counting counts how often keys are read.
+type counting struct {
+	*world
+	n int
+}
+
+func (c *counting) SigningKey(ctx context.Context, id identity.ActorID) (KeyPair, error) {
+	c.n++
+	return c.world.SigningKey(ctx, id)
+}
+
+// TestKeysAreReadOnce: a post to many hosts reads its author's key once; a destroyed key is out of use a minute later.
+func TestKeysAreReadOnce(t *testing.T) {
+	w := newWorld(t)
+	keys := &counting{world: w}
+	client := NewClient(ClientOptions{HTTP: &http.Client{Transport: w}, Keys: keys, Instance: instanceID, Now: w.now})
+	for range 10 {
+		_ = client.post(t.Context(), Delivery{Inbox: "https://remote.test/inbox", From: copyID, Body: []byte("{}")})
+	}
+	if keys.n != 1 {
+		t.Errorf("the key was read %d times", keys.n)
+	}
+	w.clock = w.clock.Add(2 * time.Minute)
+	_ = client.post(t.Context(), Delivery{Inbox: "https://remote.test/inbox", From: copyID, Body: []byte("{}")})
+	if keys.n != 2 {
+		t.Errorf("after two minutes the key was read %d times", keys.n)
 	}
 }

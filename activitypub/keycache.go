@@ -7,13 +7,25 @@ import (
 	"footbridge/identity"
 )
 
-// keyPairLife bounds how long a private key stays in memory after its last reading from the source.
-const keyPairLife = 10 * time.Minute
+// How long a key pair that was read from the source is used before it is read again, so that a rotated or destroyed key
+// is out of use within that time, and how many are kept.
+const (
+	keyPairLife = time.Minute
+	maxKeyPairs = 4096
+)
 
 // KeyCache is a KeySource that remembers key pairs, already parsed: parsing an RSA key costs as much as signing with it.
 type KeyCache struct {
 	source KeySource
 	pairs  *recent[identity.ActorID, KeyPair]
+}
+
+// newKeyCache is what clients and servers put before the source they are given: a post to many hosts is signed with one key.
+func newKeyCache(source KeySource, now func() time.Time) *KeyCache {
+	if k, ok := source.(*KeyCache); ok {
+		return k
+	}
+	return NewKeyCache(source, maxKeyPairs, now)
 }
 
 // NewKeyCache puts a cache before a source, for at most size actors.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,15 +56,13 @@ func Prove(raw []byte, actor identity.ActorID, key crypto.Signer, now time.Time)
 	return out, nil
 }
 
-// withContext adds a context after the others, once.
-func withContext(old any, url string) []any {
-	out := many(old)
-	for _, c := range out {
-		if c == url {
-			return out
-		}
+// withContext gives a copy of a context with one more after the others, once.
+func withContext(old, more any) []any {
+	out := slices.Clone(many(old))
+	if url, ok := more.(string); ok && slices.Contains(out, any(url)) {
+		return out
 	}
-	return append(append([]any{}, out...), url)
+	return append(out, more)
 }
 
 // proofHash is the hash data of the suite: SHA-256 of the canonical proof options, then that of the document.

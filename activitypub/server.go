@@ -70,6 +70,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Keys = newKeyCache(o.Keys, o.Now)
 	if o.InboxPerMinute == 0 {
 		o.InboxPerMinute = 3000
 	}
