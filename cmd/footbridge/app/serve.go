@@ -117,11 +117,14 @@ func (a *App) Run(ctx context.Context) error {
 // RunOn is Run on a listener of the caller's.
 func (a *App) RunOn(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
+	if err := a.takeLeases(ctx, group); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	// Nobody is answered before the bridge knows itself.
 	if err := a.start(ctx); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	group.Go(func() error { return a.serveHTTP(ctx, listener) })
+	group.Go(func() error { return a.serveHTTP(ctx, a.secure(listener)) })
 	group.Go(func() error { return ignoreEnd(ctx, a.pool.Run(ctx)) })
 	if a.Config.Has("worker") {
 		group.Go(func() error { return a.Runner.Run(ctx) })
