@@ -15,10 +15,6 @@ import (
 
 func languages() []string { return []string{"ar", "en", "es", "fr", "ja", "pt"} }
 
-func subjects() map[string]string {
-	return map[string]string{"ap": "https://social.example/users/alice", "at": "did:plc:bellabellabellabellabella"}
-}
-
 // TestR9_TextVersions: every word of every notice is a version of its own. A changed hash means a new version, which has
 // to be reviewed, and which old grants do not rest on.
 func TestR9_TextVersions(t *testing.T) {
