@@ -140,11 +140,16 @@ func apHandler(t string) func(*apJob) {
 		return (*apJob).create
 	case "Update":
 		return (*apJob).update
-	case "Delete", "Remove", "Add", "Move", "Undo":
-		return map[string]func(*apJob){
-			"Delete": (*apJob).remove, "Remove": (*apJob).unpin, "Add": (*apJob).pin,
-			"Move": (*apJob).move, "Undo": (*apJob).undo,
-		}[t]
+	case "Delete":
+		return (*apJob).remove
+	case "Undo":
+		return (*apJob).undo
+	case "Add":
+		return (*apJob).pin
+	case "Remove":
+		return (*apJob).unpin
+	case "Move":
+		return (*apJob).move
 	case "Tombstone":
 		return (*apJob).tombstone
 	case "Like", "EmojiReact", "EmojiReaction":
@@ -182,6 +187,13 @@ func isPostType(t string) bool {
 		return true
 	}
 	return false
+}
+
+// isNoPost knows objects that are parts or descriptions of others. What else a server calls its works is shown by name
+// and link.
+func isNoPost(o *as2.Value) bool {
+	return o.Type() == "" || o.Is("Place", "Relationship", "Profile", "Collection", "OrderedCollection", "CollectionPage", "OrderedCollectionPage",
+		"Link", "Mention", "Hashtag", "Emoji", "PropertyValue", "Key")
 }
 
 // unknown names what a type is that has no rule. The vocabulary knows the kinds of activity that have no counterpart.
@@ -332,6 +344,8 @@ func (j *apJob) make(action string) {
 		j.deleteObject(j.obj.ID())
 	case isAPActivity(j.obj):
 		j.drop(DropGroupRelay)
+	case isNoPost(j.obj):
+		j.drop(DropUnsupportedType)
 	case !j.owns(j.obj) && !j.collecting():
 		j.drop(DropNotOwner)
 	default:

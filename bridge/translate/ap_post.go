@@ -133,8 +133,10 @@ func (j *apJob) draft() *apDraft {
 		j.picture(d)
 	case o.Is("Review", "Quotation", "Rating"):
 		j.review(d)
-	default:
+	case o.Is("Note", "Comment"):
 		j.note(d)
+	default:
+		j.work(d)
 	}
 	if d.home.title == "" {
 		d.home.title = j.lines.readOn + " " + hostOf(d.home.url)

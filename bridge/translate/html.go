@@ -68,7 +68,7 @@ const (
 	spanEllipsis
 )
 
-// readHTML reads a fragment. keepLines keeps the line breaks of the source, for texts that are not really HTML.
+// read reads a fragment. keepLines keeps the line breaks of the source, for texts that are not really HTML.
 func (r *htmlReader) read(src string, keepLines bool) rich {
 	if len(src) > maxHTML {
 		src = strings.ToValidUTF8(src[:maxHTML], "")
