@@ -30,8 +30,8 @@ func readVectors(t *testing.T, into any, parts ...string) {
 	}
 }
 
-// TestDataModelVectors encodes as a record is encoded and compares bytes and CID.
-func TestDataModelVectors(t *testing.T) {
+// TestConformanceDataModel encodes as a record is encoded and compares bytes and CID.
+func TestConformanceDataModel(t *testing.T) {
 	var cases []struct {
 		JSON   map[string]any
 		CBOR64 string `json:"cbor_base64"`
@@ -75,7 +75,7 @@ func TestDataModelVectors(t *testing.T) {
 	}
 }
 
-func TestSignatureVectors(t *testing.T) {
+func TestConformanceSignatures(t *testing.T) {
 	var cases []struct {
 		Comment         string
 		MessageBase64   string
@@ -115,9 +115,9 @@ func TestSignatureVectors(t *testing.T) {
 	}
 }
 
-// TestSyntaxVectors checks what guards the paths and names that this host writes. Where the upstream copies of the
+// TestConformanceSyntax checks what guards the paths and names that this host writes. Where the upstream copies of the
 // vectors contradict each other, see their manifest: TIDs are taken as in both, datetimes and languages are not used here.
-func TestSyntaxVectors(t *testing.T) {
+func TestConformanceSyntax(t *testing.T) {
 	for name, parse := range map[string]func(string) error{
 		"did":       func(s string) error { _, err := syntax.ParseDID(s); return err },
 		"handle":    func(s string) error { _, err := syntax.ParseHandle(s); return err },
@@ -143,8 +143,8 @@ func TestSyntaxVectors(t *testing.T) {
 	}
 }
 
-// TestRealRepos reads exports of real servers, record by record, and builds their trees anew: the roots must be theirs.
-func TestRealRepos(t *testing.T) {
+// TestConformanceRealRepos reads exports of real servers, record by record, and builds their trees anew: the roots must be theirs.
+func TestConformanceRealRepos(t *testing.T) {
 	files, err := filepath.Glob(shared(t, "indigo", "*.repo*"))
 	if err != nil {
 		t.Fatal(err)

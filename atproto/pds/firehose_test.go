@@ -114,7 +114,12 @@ func TestSlowConsumerIsCut(t *testing.T) {
 // waitFor waits for a condition of another goroutine.
 func waitFor(t testing.TB, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	waitLong(t, 20*time.Second, ok)
+}
+
+func waitLong(t testing.TB, limit time.Duration, ok func() bool) {
+	t.Helper()
+	deadline := time.After(limit)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

@@ -33,6 +33,8 @@ import (
 //	FOOTBRIDGE_PEER_PLC    http://localhost:2582
 //	FOOTBRIDGE_PEER_HOST   localhost:9000, where this host listens and the relay will look
 //	FOOTBRIDGE_PEER_RELAY  localhost:2470
+//	FOOTBRIDGE_PEER_APPVIEW http://localhost:2584, if it is to be waited for
+//	FOOTBRIDGE_PEER_EXPORTS a folder for the repos as CARs, for other programs to verify
 //	FOOTBRIDGE_PEER_SCALE  repos, commits and records of the large repo, "200 10000 20000" unless told
 func TestPeers(t *testing.T) {
 	p := newPeers(t)
@@ -86,6 +88,85 @@ func TestPeers(t *testing.T) {
 		}
 	}
 	p.exports(dids)
+	p.appView(dids, models)
+}
+
+// appView waits until the AppView shows what the repos hold: handle, name, how many posts, and a picture through its proxy.
+func (p *peers) appView(dids []syntax.DID, models []map[string]string) {
+	p.Helper()
+	base := os.Getenv("FOOTBRIDGE_PEER_APPVIEW")
+	if base == "" {
+		return
+	}
+	cids := p.picture(dids[1], models[1])
+	ask := func(url string, into any) bool {
+		res, err := http.Get(url)
+		p.ok(err)
+		defer func() { _ = res.Body.Close() }()
+		return res.StatusCode == http.StatusOK && json.NewDecoder(res.Body).Decode(into) == nil
+	}
+	for i, d := range dids {
+		posts := 0
+		for path := range models[i] {
+			if strings.HasPrefix(path, string(post)+"/") {
+				posts++
+			}
+		}
+		var got struct {
+			Handle, DisplayName string
+			PostsCount          int
+		}
+		waitLong(p, 5*time.Minute, func() bool {
+			return ask(base+"/xrpc/app.bsky.actor.getProfile?actor="+d.String(), &got) && got.PostsCount == posts
+		})
+		if got.Handle != p.repo(d).Handle.String() {
+			p.Errorf("%d: the AppView shows %s", i, got.Handle)
+		}
+	}
+	for _, c := range cids {
+		res, err := http.Get(base + "/img/feed_fullsize/plain/" + dids[1].String() + "/" + c)
+		p.ok(err)
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Type"), "image/") {
+			p.Errorf("the picture %s comes as %d %s", c, res.StatusCode, res.Header.Get("Content-Type"))
+		}
+	}
+}
+
+// picture posts a JPEG with a place in it, a PNG, and one that had to be made smaller.
+func (p *peers) picture(did syntax.DID, model map[string]string) (cids []string) {
+	p.Helper()
+	ctx := context.Background()
+	for i, raw := range [][]byte{
+		withSegment(jpegOf(p, picture(64, 32, false), 90), 0xe1, append([]byte("Exif\x00\x00"), tiff(6)...)),
+		withChunk(pngOf(p, picture(64, 32, false)), "eXIf", tiff(1)), jpegOf(p, picture(1800, 1200, true), 100),
+	} {
+		b, err := pds.PrepareMedia(raw, "image")
+		p.ok(err)
+		b, err = p.host.StageBlob(ctx, b)
+		p.ok(err)
+		ref, err := b.Ref()
+		p.ok(err)
+		w := note(rkeyOf(3_000_000+i), "a picture")
+		w.Record["embed"] = map[string]any{"$type": "app.bsky.embed.images", "images": []any{map[string]any{"alt": "", "image": ref,
+			"aspectRatio": map[string]any{"width": b.Width, "height": b.Height}}}}
+		p.clock.pass(time.Since(p.clock.now()))
+		p.ok(p.update(func(tx both) error {
+			permit, err := p.gate.Publish(ctx, tx, subjectOf(1), consent.ScopePosts)
+			if err != nil {
+				return err
+			}
+			if err := p.host.PutBlob(tx, permit, did, b); err != nil {
+				return err
+			}
+			_, results, err := p.host.Apply(ctx, tx, permit, did, w)
+			model[w.Path()] = results[0].CID
+			return err
+		}))
+		cids = append(cids, b.CID)
+	}
+	return cids
 }
 
 type peers struct {

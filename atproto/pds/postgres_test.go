@@ -1,5 +1,3 @@
-//go:build conformance
-
 package pds_test
 
 import (

@@ -76,8 +76,8 @@ type diffCase struct {
 	}
 }
 
-// TestMSTDiff runs the 16,384 cases of the mst-test-suite: root, created and deleted nodes, and the inductive proof.
-func TestMSTDiff(t *testing.T) {
+// TestConformanceMSTDiff runs the 16,384 cases of the mst-test-suite: root, created and deleted nodes, and the inductive proof.
+func TestConformanceMSTDiff(t *testing.T) {
 	f, err := os.Open(shared(t, "mst-diff", "mst-diff-cases.jsonl.gz"))
 	if err != nil {
 		t.Fatal(err)
@@ -228,8 +228,8 @@ func orUndef(s *string) cid.Cid {
 	return cidOrNone(*s)
 }
 
-// TestCommitProofFixtures checks that a commit carries the blocks that the interop fixtures ask for.
-func TestCommitProofFixtures(t *testing.T) {
+// TestConformanceCommitProofs checks that a commit carries the blocks that the interop fixtures ask for.
+func TestConformanceCommitProofs(t *testing.T) {
 	raw, err := os.ReadFile(shared(t, "firehose", "commit-proof-fixtures.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +282,7 @@ func TestCommitProofFixtures(t *testing.T) {
 	}
 }
 
-func TestKeyHeightVectors(t *testing.T) {
+func TestConformanceKeyHeights(t *testing.T) {
 	raw, err := os.ReadFile(shared(t, "mst", "key_heights.json"))
 	if err != nil {
 		t.Fatal(err)
