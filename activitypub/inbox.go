@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -107,58 +106,80 @@ func reason(err error) string {
 	return "other"
 }
 
-// receive reads, verifies and vets. A nil Inbound without error is something that needs no doing.
-func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
-	r, ctx := c.Request(), c.Request().Context()
-	recipient, err := s.recipient(c)
-	if err != nil {
-		return nil, Signed{}, err
+// letter is a request that was read but not yet believed.
+type letter struct {
+	body      []byte
+	doc       document
+	actor     identity.ActorID
+	recipient identity.ActorID
+}
+
+// open reads a request and refuses what needs no signature check to be refused.
+func (s *Server) open(c echo.Context) (l letter, err error) {
+	r := c.Request()
+	if l.recipient, err = s.recipient(c); err != nil {
+		return l, err
 	}
 	// A sender that trickles must not hold a place for long. Not every ResponseWriter has deadlines; servers' ones do.
 	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(maxBodyTime))
-	body, err := readBody(r)
+	if l.body, err = readBody(r); err != nil {
+		return l, err
+	}
+	if l.doc, err = parseDocument(l.body); err != nil {
+		return l, err
+	}
+	if l.actor, err = actorOf(l.doc); err != nil {
+		return l, err
+	}
+	return l, s.refuseBlocked(r.Context(), r, l.body, l.actor)
+}
+
+// receive reads, verifies and vets. A nil Inbound without error is something that needs no doing.
+func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
+	l, err := s.open(c)
 	if err != nil {
 		return nil, Signed{}, err
 	}
-	doc, err := parseDocument(body)
-	if err != nil {
-		return nil, Signed{}, err
+	ctx := c.Request().Context()
+	if s.ofNoConcern(ctx, l.doc, l.actor) {
+		return nil, Signed{}, nil
 	}
-	actor, err := actorOf(doc)
-	if err != nil {
-		return nil, Signed{}, err
-	}
-	if err := s.refuseBlocked(ctx, r, body, actor); err != nil {
-		return nil, Signed{}, err
-	}
-	release, ok := s.gate.enterHost(ctx, actor.Host())
+	release, ok := s.gate.enterHost(ctx, l.actor.Host())
 	if !ok {
 		return nil, Signed{}, statusErr{http.StatusTooManyRequests, "too many at once"}
 	}
 	defer release()
-	if s.ofNoConcern(ctx, doc, actor) {
-		return nil, Signed{}, nil
-	}
-	in := Inbound{Type: doc.typ(), Actor: actor, Raw: body, Recipient: recipient, Received: s.o.Now()}
-	sig, err := s.authenticate(ctx, r, body, doc, &in)
+	return s.believe(c.Request(), l)
+}
+
+// believe checks who sent a letter, then what of it they may say.
+func (s *Server) believe(r *http.Request, l letter) (*Inbound, Signed, error) {
+	ctx := r.Context()
+	in := Inbound{ID: l.doc.id(), Type: l.doc.typ(), Actor: l.actor, Raw: l.body, Recipient: l.recipient, Received: s.o.Now()}
+	sig, err := s.authenticate(ctx, r, l.body, l.doc, &in)
 	if err != nil {
 		return nil, Signed{}, err
 	}
 	if !s.allow(sig.Actor.Host()) {
 		return nil, Signed{}, statusErr{http.StatusTooManyRequests, "too many a minute"}
 	}
-	if in.Raw, err = s.o.Authority.vet(ctx, mustParse(in.Raw, doc), in.Raw, actor); err != nil {
+	doc := l.doc
+	if !bytes.Equal(in.Raw, l.body) { // its origin said it instead
+		if doc, err = parseDocument(in.Raw); err != nil {
+			return nil, Signed{}, err
+		}
+	}
+	if in.Raw, err = s.o.Authority.vet(ctx, doc, in.Raw, l.actor); err != nil {
 		return nil, Signed{}, err
 	}
-	in.ID = doc.id()
 	if in.ID == "" {
-		sum := sha256.Sum256(body)
+		sum := sha256.Sum256(l.body)
 		in.ID = "sha256:" + hex.EncodeToString(sum[:])
 	}
-	if sig.Actor == actor {
+	if sig.Actor == l.actor {
 		in.Sync = readSync(r, sig)
 	}
-	in.Evidence = evidence(r, body)
+	in.Evidence = evidence(r, l.body)
 	return &in, sig, nil
 }
 
@@ -179,14 +200,6 @@ func (s *Server) allow(host string) bool {
 		s.rate.add(host, l)
 	}
 	return l.AllowN(s.o.Now(), 1)
-}
-
-// mustParse gives the decoded form of raw, which is doc unless it was fetched afresh.
-func mustParse(raw json.RawMessage, doc document) document {
-	if fresh, err := parseDocument(raw); err == nil {
-		return fresh
-	}
-	return doc
 }
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -240,70 +253,6 @@ func (s *Server) refuseBlocked(ctx context.Context, r *http.Request, body []byte
 			return fmt.Errorf("%w: our own host", ErrSignature)
 		}
 	}
-	return nil
-}
-
-// authenticate proves that the activity comes from its actor. Besides a signature by the actor that may be an integrity
-// proof, the origin itself (for what was forwarded with an LD signature, which is not read), or an actor that is gone.
-func (s *Server) authenticate(ctx context.Context, r *http.Request, body []byte, doc document, in *Inbound) (Signed, error) {
-	sig, err := s.o.Verifier.Verify(ctx, r, body)
-	if errors.Is(err, ErrGone) {
-		return Signed{}, s.believeGone(ctx, r, body, doc, in.Actor)
-	}
-	if err != nil {
-		return Signed{}, err
-	}
-	if sig.Scheme != SchemeCavage { // who signs by RFC 9421 reads it, too; everybody still reads the draft
-		s.o.Client.o.Hosts.Remember(ctx, sig.Actor.Host(), sig.Scheme)
-	}
-	if sig.Actor == in.Actor {
-		return sig, nil
-	}
-	if _, has := doc["proof"]; has {
-		if err := s.o.Verifier.VerifyProof(ctx, body, in.Actor); err == nil {
-			return sig, nil
-		}
-	}
-	if _, has := doc["signature"]; has {
-		return sig, s.askOrigin(ctx, doc, in)
-	}
-	return Signed{}, fmt.Errorf("%w: signed by another actor", ErrSignature)
-}
-
-// believeGone accepts an actor's own Delete whose key cannot be had any more because the actor answers 410: that answer
-// of the origin says the same as the activity. 404 does not.
-func (s *Server) believeGone(ctx context.Context, r *http.Request, body []byte, doc document, actor identity.ActorID) error {
-	keyID, err := s.o.Verifier.KeyIDOf(r, body)
-	if err != nil {
-		return err
-	}
-	self := doc.typ() == "Delete" && idOf(doc["object"]) == string(actor)
-	if !self || originOf(keyID) != originOf(string(actor)) {
-		return fmt.Errorf("%w: its key is gone", ErrSignature)
-	}
-	if withoutFragment(keyID) == string(actor) {
-		return nil // it was the actor itself that answered 410
-	}
-	if _, err := s.o.Client.fetchByID(ctx, string(actor)); !errors.Is(err, ErrGone) {
-		return fmt.Errorf("%w: its key is gone, its actor is not", ErrSignature)
-	}
-	return nil
-}
-
-// askOrigin replaces a forwarded activity by what its origin serves under its id.
-func (s *Server) askOrigin(ctx context.Context, doc document, in *Inbound) error {
-	if originOf(doc.id()) != originOf(string(in.Actor)) {
-		return fmt.Errorf("%w: forwarded, without an id of its own", ErrSignature)
-	}
-	raw, err := s.o.Client.fetchByID(ctx, doc.id())
-	if err != nil {
-		return fmt.Errorf("%w: forwarded, and not at its origin", ErrSignature)
-	}
-	fresh, err := parseDocument(raw)
-	if err != nil || idOf(fresh["actor"]) != string(in.Actor) || fresh.typ() != in.Type || fresh.id() != doc.id() {
-		return fmt.Errorf("%w: forwarded, and different at its origin", ErrSignature)
-	}
-	in.Raw = raw
 	return nil
 }
 
