@@ -2,7 +2,12 @@ package atproto
 
 import (
 	"context"
+	"encoding/json"
 	"time"
+
+	"github.com/bluesky-social/indigo/atproto/atcrypto"
+	"github.com/bluesky-social/indigo/atproto/syntax"
+	"github.com/ipfs/go-cid"
 )
 
 // What the external tests need of the inside.
@@ -29,4 +34,30 @@ func VerifyCommit(ctx context.Context, r *Resolver, body []byte, now time.Time) 
 		return err
 	}
 	return verifyWithFreshKey(ctx, r, &v.commit)
+}
+
+// CheckRepo parses a whole repo and checks its tree and its signature with a did:key.
+func CheckRepo(ctx context.Context, did syntax.DID, car []byte, key string) (records int, err error) {
+	s, err := parseSnapshot(ctx, did, car)
+	if err != nil {
+		return 0, err
+	}
+	pub, err := atcrypto.ParsePublicDIDKey(key)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.commit.VerifySignature(pub); err != nil {
+		return 0, err
+	}
+	err = s.Walk(func(string, cid.Cid) error { records++; return nil })
+	return records, err
+}
+
+// ParseDocument reads a DID document.
+func ParseDocument(raw []byte) (*Document, error) {
+	var d rawDocument
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return nil, err
+	}
+	return d.parse(syntax.DID(d.ID), false), nil
 }
