@@ -63,7 +63,11 @@ func runInside(ctx context.Context, name, only string) int {
 	w := &world{in: in, state: os.Getenv("E2E_STATE"), services: name == "services"}
 	defer w.close()
 	fmt.Printf("\nround: %s\n", map[string]string{"defaults": "the embedded defaults", "services": "PostgreSQL and Redis"}[name])
-	if err := w.up(ctx); err != nil {
+	err := w.settle()
+	if err == nil {
+		err = w.up(ctx)
+	}
+	if err != nil {
 		fmt.Println("FAIL  start:", err)
 		fmt.Println("0 passed, 1 failed")
 		return 1

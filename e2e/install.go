@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -50,27 +49,6 @@ func install(ctx context.Context) (*installed, error) {
 		}
 	}
 	return in, nil
-}
-
-// packages installs what comes from Debian.
-func (in *installed) packages(ctx context.Context) error {
-	need := map[string]string{"ip": "iproute2", "dnsmasq": "dnsmasq-base", "npm": "npm", "gcc": "build-essential", "python3": "python3"}
-	var missing []string
-	for program, pkg := range need {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, pkg)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("these Debian packages are missing, and only root can install them: %s", strings.Join(missing, " "))
-	}
-	if err := in.run(ctx, in.cache, "apt-get", "update", "-qq"); err != nil {
-		return err
-	}
-	return in.run(ctx, in.cache, "apt-get", append([]string{"install", "-y", "-qq", "--no-install-recommends"}, missing...)...)
 }
 
 // nodePackages installs by the lock files, again only when one of them has changed.
@@ -136,9 +114,13 @@ func (in *installed) programs(ctx context.Context) error {
 
 // run runs a command with Node 22 first in the path and shows its output only if it fails.
 func (in *installed) run(ctx context.Context, dir, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd, err := in.command(ctx, name, args...)
+	if err != nil {
+		return err
+	}
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "npm_config_nodedir="+in.node())
+	// Without Debian's alternatives there is no cc.
+	cmd.Env = append(os.Environ(), "npm_config_nodedir="+in.node(), "CC=gcc", "CXX=g++")
 	if _, err := os.Stat(filepath.Join(in.node(), "bin", "node")); err == nil {
 		cmd.Env = append(cmd.Env, "PATH="+filepath.Join(in.node(), "bin")+":"+os.Getenv("PATH"))
 	}

@@ -27,7 +27,13 @@ func main() {
 	inside := flag.String("inside", "", "internal: run this round in the current namespace")
 	only := flag.String("run", "", "run only checks whose name contains this (those they build on too)")
 	round := flag.Int("round", 0, "1: defaults, 2: PostgreSQL and Redis; 0: both")
+	with := flag.String("with", "", "internal: run a command with the packages unpacked in this cache")
 	flag.Parse()
+	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // an ordinary user lacks these; dnsmasq is there
+	if *with != "" {
+		fmt.Fprintln(os.Stderr, execWith(*with, flag.Args())) // it returns only if it could not
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *inside != "" {
@@ -72,13 +78,6 @@ func runRound(ctx context.Context, in *installed, name, only string) (passed, fa
 		fmt.Println(err)
 		return 0, 1
 	}
-	ns := fmt.Sprintf("footbridge-%d-%s", os.Getpid(), name)
-	down, err := upNamespace(ctx, ns)
-	if err != nil {
-		fmt.Println("making a network namespace:", err)
-		return 0, 1
-	}
-	defer down()
 	self, err := os.Executable()
 	if err != nil {
 		fmt.Println(err)
@@ -86,7 +85,8 @@ func runRound(ctx context.Context, in *installed, name, only string) (passed, fa
 	}
 	roundCtx, cancel := context.WithTimeout(ctx, 12*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(roundCtx, "ip", "netns", "exec", ns, self, "-inside", name, "-run", only)
+	cmd := exec.CommandContext(roundCtx, self, "-inside", name, "-run", only)
+	apart(cmd, syscall.CLONE_NEWNET|syscall.CLONE_NEWNS)
 	cmd.Env = append(os.Environ(), "E2E_CACHE="+in.cache, "E2E_STATE="+state, "E2E_REPO="+in.repo)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
@@ -116,25 +116,3 @@ func (t *tailWriter) Write(b []byte) (int, error) {
 }
 
 func (t *tailWriter) last() string { return strings.TrimSpace(t.held) }
-
-// upNamespace makes a namespace with its own loopback, hosts and resolver, so that ports 53 and 443 are free in it.
-func upNamespace(ctx context.Context, ns string) (down func(), err error) {
-	dir := "/etc/netns/" + ns
-	down = func() {
-		_ = exec.Command("ip", "netns", "del", ns).Run() // best effort at the end
-		_ = os.RemoveAll(dir)
-	}
-	for _, args := range [][]string{{"netns", "add", ns}, {"-n", ns, "link", "set", "lo", "up"}} {
-		if out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
-			down()
-			return nil, fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
-		}
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(dir+"/hosts", []byte("127.0.0.1 localhost\n"), 0o644); err != nil {
-		return nil, err
-	}
-	return down, os.WriteFile(dir+"/resolv.conf", []byte("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"), 0o644)
-}

@@ -144,8 +144,8 @@ func (w *world) startNames(ctx context.Context) error {
 	ready := func(ctx context.Context) error {
 		return exec.CommandContext(ctx, "getent", "hosts", "any.name.test").Run()
 	}
-	return w.peer(ctx, ready, "dnsmasq", nil, w.state, "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--listen-address=127.0.0.1", "--bind-interfaces",
-		"--port=53", "--address=/test/127.0.0.1", "--address=/localhost/127.0.0.1", "--user=root", "--pid-file="+filepath.Join(w.state, "dnsmasq.pid"))
+	return w.peer(ctx, ready, "dnsmasq", nil, w.state, "dnsmasq", "--no-resolv", "--no-hosts", "--listen-address=127.0.0.1", "--bind-interfaces",
+		"--port=53", "--address=/test/127.0.0.1", "--address=/localhost/127.0.0.1", "--no-daemon", "--pid-file="+filepath.Join(w.state, "dnsmasq.pid"))
 }
 
 func (w *world) ca() string { return filepath.Join(w.state, "ca", "ca.pem") }
