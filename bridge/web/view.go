@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"footbridge/bridge"
+	"footbridge/bridge/translate"
 	"footbridge/identity"
 	"footbridge/identity/consent"
 )
@@ -226,17 +227,24 @@ func (v *view) rows(list []bridge.Outcome) []sent {
 		if row.Kind == "" {
 			row.Kind = o.Kind
 		}
-		if o.Reason != "" {
-			if row.Why = v.T("reason." + o.Reason); row.Why == "" {
-				row.Why = strings.ReplaceAll(o.Reason, "_", " ")
-			}
-		}
+		row.Why = v.why(o)
 		if u, err := url.Parse(o.Source); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
 			row.Link = o.Source
 		}
 		out = append(out, row)
 	}
 	return out
+}
+
+// why says in words what the reason of an outcome means; for what was carried, the reasons are what it lost on the way.
+func (v *view) why(o bridge.Outcome) string {
+	if words := translate.DropReason(o.Reason).Text(); words != "" {
+		return words
+	}
+	if o.Result == "dropped" && slices.Contains(consent.Reasons(), consent.Reason(o.Reason)) {
+		return v.T("refused."+o.Reason, "page", v.p.BaseURL+"/me")
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(o.Reason, "_", " "), ",", ", ")
 }
 
 func subjectAccount(tx bridge.Tx, s identity.Subject) *identity.Account {
