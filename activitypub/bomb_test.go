@@ -105,8 +105,8 @@ func cpu(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// TestBombs: each costs at most 64 MiB and a second, and nothing is believed.
-func TestBombs(t *testing.T) {
+// TestR96_Bombs: each costs at most 64 MiB and a second, and nothing is believed.
+func TestR96_Bombs(t *testing.T) {
 	list := bombs()
 	if len(list) < 60 {
 		t.Errorf("only %d bombs", len(list))

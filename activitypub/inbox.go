@@ -66,17 +66,17 @@ func (s *Server) busy(c echo.Context, status int) error {
 	return c.NoContent(status)
 }
 
-// statusErr is an error that says which status it is.
-type statusErr struct {
+// refusalError is an error that says which status it is.
+type refusalError struct {
 	status int
 	why    string
 }
 
-func (e statusErr) Error() string { return e.why }
+func (e refusalError) Error() string { return e.why }
 
 // refuse answers without a reason: an error text would tell a stranger what our network looks like.
 func (s *Server) refuse(c echo.Context, err error) error {
-	var se statusErr
+	var se refusalError
 	status := http.StatusInternalServerError
 	switch {
 	case errors.As(err, &se) && se.status == http.StatusTooManyRequests:
@@ -146,7 +146,7 @@ func (s *Server) receive(c echo.Context) (*Inbound, Signed, error) {
 	}
 	release, ok := s.gate.enterHost(ctx, l.actor.Host())
 	if !ok {
-		return nil, Signed{}, statusErr{http.StatusTooManyRequests, "too many at once"}
+		return nil, Signed{}, refusalError{http.StatusTooManyRequests, "too many at once"}
 	}
 	defer release()
 	return s.believe(c.Request(), l)
@@ -161,7 +161,7 @@ func (s *Server) believe(r *http.Request, l letter) (*Inbound, Signed, error) {
 		return nil, Signed{}, err
 	}
 	if !s.allow(sig.Actor.Host()) {
-		return nil, Signed{}, statusErr{http.StatusTooManyRequests, "too many a minute"}
+		return nil, Signed{}, refusalError{http.StatusTooManyRequests, "too many a minute"}
 	}
 	doc := l.doc
 	if !bytes.Equal(in.Raw, l.body) { // its origin said it instead
@@ -204,20 +204,20 @@ func (s *Server) allow(host string) bool {
 
 func readBody(r *http.Request) ([]byte, error) {
 	if !isActivityType(r.Header.Get("Content-Type")) {
-		return nil, statusErr{http.StatusUnsupportedMediaType, "media type"}
+		return nil, refusalError{http.StatusUnsupportedMediaType, "media type"}
 	}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return nil, statusErr{http.StatusUnsupportedMediaType, "content encoding"}
+		return nil, refusalError{http.StatusUnsupportedMediaType, "content encoding"}
 	}
 	if r.ContentLength > maxDocument {
-		return nil, statusErr{http.StatusRequestEntityTooLarge, "too large"}
+		return nil, refusalError{http.StatusRequestEntityTooLarge, "too large"}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxDocument+1))
 	if err != nil {
-		return nil, statusErr{http.StatusBadRequest, "body"}
+		return nil, refusalError{http.StatusBadRequest, "body"}
 	}
 	if len(body) > maxDocument {
-		return nil, statusErr{http.StatusRequestEntityTooLarge, "too large"}
+		return nil, refusalError{http.StatusRequestEntityTooLarge, "too large"}
 	}
 	return body, nil
 }
@@ -247,7 +247,7 @@ func (s *Server) refuseBlocked(ctx context.Context, r *http.Request, body []byte
 	}
 	for _, host := range []string{actor.Host(), identity.ActorID(keyID).Host()} {
 		if s.o.Directory.BlockedHost(ctx, host) {
-			return statusErr{http.StatusForbidden, "blocked"}
+			return refusalError{http.StatusForbidden, "blocked"}
 		}
 		if strings.EqualFold(host, s.host) {
 			return fmt.Errorf("%w: our own host", ErrSignature)

@@ -16,8 +16,8 @@ import (
 	"footbridge/identity"
 )
 
-// TestLegalVariants accepts every form in which the servers in use sign, rebuilt with keys of our own.
-func TestLegalVariants(t *testing.T) {
+// TestR89_LegalVariants accepts every form in which the servers in use sign, rebuilt with keys of our own.
+func TestR89_LegalVariants(t *testing.T) {
 	full := `("@method" "@target-uri" "content-digest");created=CREATED;keyid="KEY"`
 	key := func(change func(doc map[string]any)) func(*world, Scheme) *http.Request {
 		return func(w *world, s Scheme) *http.Request {
@@ -145,8 +145,8 @@ func TestLegalVariants(t *testing.T) {
 	}
 }
 
-// TestVet says what is left of embedded objects that nobody vouches for.
-func TestVet(t *testing.T) {
+// TestR91_Vet says what is left of embedded objects that nobody vouches for.
+func TestR91_Vet(t *testing.T) {
 	foreign := map[string]any{"id": "https://evil.test/n/1", "type": "Note", "attributedTo": string(eveID), "content": "forged"}
 	for _, c := range []struct {
 		name string
@@ -252,8 +252,8 @@ func TestTemporaryKeyFailure(t *testing.T) {
 	}
 }
 
-// TestRates: one host cannot have more than its share, and cannot make us fetch without end.
-func TestRates(t *testing.T) {
+// TestR106_Rates: one host cannot have more than its share, and cannot make us fetch without end.
+func TestR106_Rates(t *testing.T) {
 	w := newWorld(t, func(_ *world, o *ServerOptions) { o.InboxPerMinute = 3 })
 	var last int
 	for i := range 5 {
@@ -293,5 +293,38 @@ func TestInboxSites(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%q: %v", inbox, err)
 		}
+	}
+}
+
+// TestR90_ReplayWindow: a signature is remembered as long as it would be taken.
+func TestR90_ReplayWindow(t *testing.T) {
+	w := newWorld(t)
+	first := good(w, SchemeCavage)
+	header := first.Header.Clone()
+	if rec := w.do(first); rec.Code != http.StatusAccepted {
+		t.Fatalf("status %d", rec.Code)
+	}
+	for _, later := range []time.Duration{0, time.Hour, 6 * time.Hour, 4 * time.Hour, 90 * time.Minute, 12 * time.Hour} {
+		w.clock = w.clock.Add(later)
+		again := w.request(&http.Request{Method: "POST", URL: first.URL, Header: header}, noteBody())
+		again.Host = "bridge.test"
+		if rec := w.do(again); rec.Code != http.StatusUnauthorized {
+			t.Errorf("%v later: status %d", later, rec.Code)
+		}
+	}
+	if len(w.accepted) != 1 {
+		t.Errorf("accepted %d times", len(w.accepted))
+	}
+}
+
+// TestR98_ContextsAreNotFetched: whatever a document names as its context, only its actor is asked for.
+func TestR98_ContextsAreNotFetched(t *testing.T) {
+	w := newWorld(t)
+	doc := with(note(aliceID), "@context", []any{asNamespace, "https://unknown.test/context", "https://evil.test/ns", map[string]any{"x": "https://evil.test/x#"}})
+	if rec := w.do(w.post("/inbox", doc, aliceID, SchemeCavage)); rec.Code != http.StatusAccepted {
+		t.Fatalf("status %d", rec.Code)
+	}
+	if len(w.asked) != 1 || w.asked[0] != string(aliceID) {
+		t.Errorf("fetched %v", w.asked)
 	}
 }

@@ -111,9 +111,9 @@ func (s *Server) recipient(c echo.Context) (identity.ActorID, error) {
 	}
 	switch {
 	case a == nil || a.Presence == Absent:
-		return "", statusErr{http.StatusNotFound, "no such inbox"}
+		return "", refusalError{http.StatusNotFound, "no such inbox"}
 	case a.Presence == Gone:
-		return "", statusErr{http.StatusGone, "inbox gone"}
+		return "", refusalError{http.StatusGone, "inbox gone"}
 	}
 	return a.ID, nil
 }
@@ -155,7 +155,7 @@ func (s *Server) admit(c echo.Context, id string) (reader identity.ActorID, err 
 	r, ctx := c.Request(), c.Request().Context()
 	keyID, err := s.o.Verifier.KeyIDOf(r, nil)
 	if err == nil && s.o.Directory.BlockedHost(ctx, identity.ActorID(keyID).Host()) {
-		return "", statusErr{http.StatusForbidden, "blocked"}
+		return "", refusalError{http.StatusForbidden, "blocked"}
 	}
 	needs := s.o.Secure && id != string(s.o.Instance) || strings.HasSuffix(id, syncSuffix)
 	if !needs {

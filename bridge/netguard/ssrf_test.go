@@ -270,8 +270,8 @@ func TestRedirects(t *testing.T) {
 	mustRefuse(t, g, srv.URL+"/start")
 }
 
-// TestURLs: names and URLs that two parsers could read differently.
-func TestURLs(t *testing.T) {
+// TestR88_URLs: names and URLs that two parsers could read differently.
+func TestR88_URLs(t *testing.T) {
 	g := guardFor(t, nil)
 	for _, bad := range []string{
 		"http://example.com/", "ftp://example.com/", "file:///etc/passwd", "gopher://example.com/", "data:text/plain,x", "javascript:alert(1)",
@@ -303,8 +303,8 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-// TestNoProxy: an environment that names a proxy is ignored, for behind it every address would look like the proxy's.
-func TestNoProxy(t *testing.T) {
+// TestR88_NoProxy: an environment that names a proxy is ignored, for behind it every address would look like the proxy's.
+func TestR88_NoProxy(t *testing.T) {
 	proxied := false
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied = true }))
 	t.Cleanup(proxy.Close)
