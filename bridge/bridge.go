@@ -79,8 +79,10 @@ type Deps struct {
 		Send(ctx context.Context, permit consent.Permit, to syntax.DID, text string) error
 	}
 	// Media fetches files of either network (guarded).
-	Media    *http.Client
-	Breaker  *queue.Breaker
+	Media   *http.Client
+	Breaker *queue.Breaker
+	// Journal may be nil: a bridge without one cannot be restored safely.
+	Journal  Journal
 	Interest *atproto.DIDSet
 	Observe  func(Outcome)
 	Now      func() time.Time

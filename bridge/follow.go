@@ -109,7 +109,7 @@ func (b *Bridge) blocked(ctx context.Context, j queue.Job, in activitypub.Inboun
 		if _, err := tx.FollowerDelete(owner.Actor, in.Actor); err != nil {
 			return err
 		}
-		return tx.PutBlockEdge(string(in.Actor), string(owner.Subject()), env.id)
+		return b.block(tx, string(in.Actor), string(owner.Subject()), env.id)
 	})
 	if err != nil || blocker == nil || blocker.Status != identity.CopyActive {
 		return err
@@ -127,7 +127,7 @@ func (b *Bridge) unblocked(ctx context.Context, j queue.Job, in activitypub.Inbo
 		if owner != nil {
 			target = string(owner.Subject())
 		}
-		return tx.DeleteBlockEdge(string(in.Actor), target)
+		return b.unblock(tx, string(in.Actor), target)
 	})
 	if err != nil || blocker == nil || blocker.Status != identity.CopyActive {
 		return err

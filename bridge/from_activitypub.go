@@ -124,7 +124,7 @@ func (b *Bridge) convertActivity(ctx context.Context, j queue.Job, in activitypu
 func (b *Bridge) dropActivity(ctx context.Context, j queue.Job, env envelope, acc *identity.Account, why translate.DropReason) error {
 	err := b.done(ctx, j, func(tx Tx) error {
 		if env.typ == "Delete" && activitypub.MayMutate(acc.Actor, env.object) {
-			if err := tx.TombstoneObject(env.object, "", acc.Subject()); err != nil {
+			if err := b.bury(tx, env.object, "", acc.Subject()); err != nil {
 				return err
 			}
 		}
@@ -279,7 +279,7 @@ func parentOf(record map[string]any) string {
 func (b *Bridge) mapWrite(tx Tx, acc *identity.Account, permit consent.Permit, w translate.Write, cid string, env envelope) error {
 	source := firstOf(w.Source, env.object, env.id)
 	if w.Action == "delete" {
-		return tx.TombstoneObject(source, w.URI, acc.Subject())
+		return b.bury(tx, source, w.URI, acc.Subject())
 	}
 	return tx.PutObject(Object{
 		APID: source, Part: w.Part, URI: w.URI, CID: cid, Native: identity.ActivityPub, Subject: acc.Subject(),

@@ -96,7 +96,7 @@ func (b *Bridge) publishEvent(ctx context.Context, j queue.Job, c atproto.Commit
 	if res.Dropped != translate.None {
 		return b.done(ctx, j, func(tx Tx) error {
 			if op.Action == "delete" {
-				if err := tx.TombstoneObject(b.objectID(acc, ev.URI), ev.URI, acc.Subject()); err != nil {
+				if err := b.bury(tx, b.objectID(acc, ev.URI), ev.URI, acc.Subject()); err != nil {
 					return err
 				}
 			}
@@ -214,7 +214,7 @@ func (b *Bridge) mapEvent(tx Tx, acc *identity.Account, permit consent.Permit, e
 		return false, b.mapGate(tx, acc, activity)
 	}
 	if ev.Action == "delete" || activity["type"] == "Delete" { // a post that its author narrowed is taken back, too
-		return false, tx.TombstoneObject(id, ev.URI, acc.Subject())
+		return false, b.bury(tx, id, ev.URI, acc.Subject())
 	}
 	found, err := tx.ObjectsByAPID(id)
 	if err != nil {

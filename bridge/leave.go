@@ -55,6 +55,9 @@ func (b *Bridge) startErasure(tx Tx, acc *identity.Account) error {
 	if acc.Status == identity.CopyErasing || acc.Status == identity.CopyGone {
 		return nil
 	}
+	if err := b.journal(JournalWithdraw, string(acc.Subject()), acc.Epoch); err != nil {
+		return err
+	}
 	hadCopy := acc.Status != identity.CopyNone
 	acc.Status = identity.CopyErasing
 	if err := tx.PutAccount(acc); err != nil {

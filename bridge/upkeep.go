@@ -42,6 +42,9 @@ func (b *Bridge) handleUpkeep(ctx context.Context, j queue.Job) error {
 	if err := b.Store.Update(ctx, func(tx Tx) error { return b.sweep(tx) }); err != nil {
 		return err
 	}
+	if err := b.noteLedger(ctx); err != nil {
+		return err
+	}
 	if err := b.lookAtProfiles(ctx); err != nil {
 		return err
 	}
@@ -78,6 +81,19 @@ func (b *Bridge) expired(tx Tx, d consent.Due) error {
 		return tx.DeleteAccount(acc.Subject())
 	}
 	return b.apply(tx, acc, d.Change)
+}
+
+// noteLedger writes into the journal how long the ledger is, so that an older one is recognised (R84).
+func (b *Bridge) noteLedger(ctx context.Context) error {
+	var size int64
+	err := b.Store.View(ctx, func(tx Tx) (err error) {
+		size, err = tx.LedgerSize()
+		return err
+	})
+	if err != nil || b.Journal == nil {
+		return err
+	}
+	return b.Journal.Checkpoint(size)
 }
 
 func (b *Bridge) sweep(tx Tx) error {

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,6 +32,13 @@ type Options struct {
 	Observe func(bridge.Outcome)
 	// Configure changes the bridge's configuration before it starts.
 	Configure func(*app.Config)
+	// Apart starts the bridge in a process of its own, which KillBridge can kill. The program that does so must call
+	// RunProcess when InProcess says so.
+	Apart bool
+	// Output of such a process; none if nil.
+	Output io.Writer
+	// AccountLimit is how many accounts of one host the relay shows; plenty if 0.
+	AccountLimit int
 }
 
 // World is a bridge and its two networks.
@@ -45,6 +54,7 @@ type World struct {
 	app      *app.App
 	stop     context.CancelFunc
 	finished chan error
+	process  *Process
 }
 
 // New starts everything.
@@ -71,7 +81,7 @@ func New(ctx context.Context, o Options) (w *World, err error) {
 	}
 	port := listener.Addr().(*net.TCPAddr).Port
 	w.URL = fmt.Sprintf("http://localhost:%d", port)
-	if w.AT, err = atprototest.Start(atprototest.Options{HandleHosts: map[string]string{Zone: w.URL}}); err != nil {
+	if w.AT, err = atprototest.Start(atprototest.Options{HandleHosts: map[string]string{Zone: w.URL}, AccountLimit: o.AccountLimit}); err != nil {
 		return w, errors.Join(fmt.Errorf("starting the ATmosphere: %w", err), listener.Close())
 	}
 	w.configure(port)
@@ -97,8 +107,11 @@ func (w *World) startOn(ctx context.Context, listener net.Listener) error {
 	if err := w.config.Validate(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	if w.o.Apart {
+		return w.startApart(ctx, listener)
+	}
 	a, err := app.New(ctx, w.config, app.Options{Version: "test", Log: w.o.Log, Observe: w.o.Observe, HandleURL: w.AT.HandleURL,
-		LookupTXT: func(context.Context, string) ([]string, error) { return nil, &net.DNSError{IsNotFound: true} }})
+		LookupTXT: noTXT})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -106,14 +119,58 @@ func (w *World) startOn(ctx context.Context, listener net.Listener) error {
 	w.app, w.stop, w.finished = a, stop, make(chan error, 1)
 	finished := w.finished
 	go func() { finished <- a.RunOn(run, listener) }()
-	return nil
+	return w.ready(ctx, finished)
 }
 
-// App is the running bridge.
+// ready waits until the bridge answers; it then has done what a start does, a replay after a restore included.
+func (w *World) ready(ctx context.Context, finished chan error) error {
+	return Eventually(ctx, "the bridge's start", func(ctx context.Context) error {
+		select {
+		case err := <-finished:
+			finished <- err
+			return fmt.Errorf("it ended: %w", err)
+		default:
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.URL+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	})
+}
+
+func (w *World) startApart(ctx context.Context, listener net.Listener) (err error) {
+	if err := listener.Close(); err != nil { // the process takes the port over
+		return err
+	}
+	if w.process, err = w.Spawn(ctx, w.o.Output, nil); err != nil {
+		return err
+	}
+	return w.Ready(ctx)
+}
+
+// KillBridge ends a bridge that runs apart without warning.
+func (w *World) KillBridge() {
+	if w.process != nil {
+		w.process.Kill()
+		w.process = nil
+	}
+}
+
+// App is the running bridge, nil if it runs apart.
 func (w *World) App() *app.App { return w.app }
 
 // StopBridge ends the bridge and leaves the networks running.
 func (w *World) StopBridge() error {
+	if w.process != nil {
+		err := w.process.Stop()
+		w.process = nil
+		return err
+	}
 	if w.app == nil {
 		return nil
 	}

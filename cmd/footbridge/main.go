@@ -37,6 +37,9 @@ type cli struct {
 	Consent   ConsentCmd   `cmd:"" help:"Audit, show and export consent records; verify a receipt."`
 	Queue     queueCmd     `cmd:"" help:"Look at the queue and its dead letters."`
 	Moderate  moderateCmd  `cmd:"" help:"Block, limit or suspend accounts, domains and PDSes."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring the database to this release's schema; serve does the same at its start."`
+	Backup    backupCmd    `cmd:"" help:"Write a backup of the database. The journal and the keys are not in it."`
+	Restore   restoreCmd   `cmd:"" help:"Fill a new database from a backup. The next serve first replays the journal."`
 	Doctor    doctorCmd    `cmd:"" help:"Check what the bridge needs and say what to do."`
 	Show      configCmd    `cmd:"" name:"config" help:"Print the effective configuration, secrets hidden."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

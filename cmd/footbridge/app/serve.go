@@ -122,7 +122,7 @@ func (a *App) RunOn(ctx context.Context, listener net.Listener) error {
 	}
 	// Nobody is answered before the bridge knows itself.
 	if err := a.start(ctx); err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(ignoreEnd(ctx, err), listener.Close())
 	}
 	group.Go(func() error { return a.serveHTTP(ctx, a.secure(listener)) })
 	group.Go(func() error { return ignoreEnd(ctx, a.pool.Run(ctx)) })
@@ -148,6 +148,9 @@ func (a *App) RunOn(ctx context.Context, listener net.Listener) error {
 
 // start does once what every start needs.
 func (a *App) start(ctx context.Context) error {
+	if err := a.recover(ctx); err != nil {
+		return err
+	}
 	if err := a.Bridge.EnsureBot(ctx); err != nil {
 		return err
 	}
