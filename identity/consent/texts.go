@@ -149,9 +149,10 @@ func (t *Texts) notice(o Operator, s identity.Subject, want string, needs []Scop
 	return Notice{Lang: c.Lang, Text: text, Hash: hexSum([]byte(text))}
 }
 
-// Show renders the notice and keeps it, so that a record or a form may name it by its hash.
+// Show renders the notice for those who answer by a record in their own repo, and keeps it, so that the record may name
+// it by its hash.
 func (d *Desk) Show(tx Tx, s identity.Subject, want string, needs []Scope) (Notice, error) {
-	return keepText(tx, d.Notice(s, want, needs))
+	return keepText(tx, d.texts.notice(d.c.Operator, s, want, needs, "notice.record", "notice.more"))
 }
 
 // ShowForm is Show for a form on a page.
