@@ -19,6 +19,7 @@ type RelayEvent struct {
 	// Action is create, update or delete, "account" or "sync".
 	Action string `json:"action"`
 	URI    string `json:"uri,omitempty"`
+	CID    string `json:"cid,omitempty"`
 	// Record is the record in the JSON form of the data model.
 	Record json.RawMessage `json:"record,omitempty"`
 	// Status of an account, empty if it is active.
@@ -32,11 +33,13 @@ func (y *Relay) History(after int64) (events []RelayEvent, next int64) {
 	frames, times := y.stream.frames[from:], y.stream.times[from:]
 	next = y.stream.base + int64(len(y.stream.frames))
 	y.stream.mu.Unlock()
+	top := after
 	for i, frame := range frames {
 		m, err := parseFrame(frame)
-		if err != nil {
-			continue // a raw frame of a scenario
+		if err != nil || m.seq <= top {
+			continue // a raw frame of a scenario, or one sent again
 		}
+		top = m.seq
 		for _, e := range m.history() {
 			e.At, e.Seq = times[i], m.seq
 			events = append(events, e)
@@ -45,10 +48,15 @@ func (y *Relay) History(after int64) (events []RelayEvent, next int64) {
 	return events, next
 }
 
-// Frames are the newest n events as they went over the wire, for sending them again.
-func (y *Relay) Frames(n int64) [][]byte {
-	frames, _, _, _ := y.stream.after(y.stream.last() - n)
-	return frames
+// FramesOf are the newest n events of an account as they went over the wire, for sending them again.
+func (y *Relay) FramesOf(did string, n int) (out [][]byte) {
+	frames, _, _, _ := y.stream.after(0)
+	for i := len(frames) - 1; i >= 0 && len(out) < n; i-- {
+		if m, err := parseFrame(frames[i]); err == nil && m.did == did {
+			out = append(out, frames[i])
+		}
+	}
+	return out
 }
 
 func (m *message) history() []RelayEvent {
@@ -76,6 +84,7 @@ func (m *message) ops() (out []RelayEvent) {
 	for _, op := range m.commit.Ops {
 		e := RelayEvent{DID: m.did, Action: op.Action, URI: "at://" + m.did + "/" + op.Path}
 		if op.Cid != nil {
+			e.CID = op.Cid.String()
 			nsid, rkey, _ := syntax.ParseRepoPath(op.Path) // was checked by the relay
 			raw, _, err := r.GetRecordBytes(ctx, nsid, rkey)
 			if err != nil {
