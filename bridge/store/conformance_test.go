@@ -248,7 +248,7 @@ func TestValuesComeBackAsTheyWere(t *testing.T) {
 		for i, text := range []string{"", "plain", "12", "0x1f", "1e5", long, "quote ' \" \\ %"} {
 			id := fmt.Sprint(i)
 			must(t, db, func(tx *Tx) error {
-				_, err := tx.exec("INSERT INTO dead_job (id, kind, lane, subject, epoch, priority, dedup, earliest, due, payload, attempt, deferred, reason, detail, created, died) VALUES (?, ?, ?, '', 0, 0, '', 0, ?, ?, 0, 0, '', '', 0, 0)",
+				_, err := tx.exec("INSERT INTO dead_job (id, kind, lane, subject, bucket, epoch, priority, dedup, earliest, due, payload, attempt, deferred, reason, detail, created, died) VALUES (?, ?, ?, '', 0, 0, 0, '', 0, ?, ?, 0, 0, '', '', 0, 0)",
 					i, text, id, int64(1)<<62, []byte(text+"\x00\xff"))
 				return err
 			})

@@ -18,7 +18,7 @@ const dedupWindow = 30 * 24 * time.Hour
 // jobCounter names the counter that job ids are drawn from.
 const jobCounter = "job"
 
-const jobColumns = "id, kind, lane, subject, epoch, priority, dedup, earliest, due, payload, attempt, deferred, created"
+const jobColumns = "id, kind, lane, subject, bucket, epoch, priority, dedup, earliest, due, payload, attempt, deferred, created"
 
 // maxDetail bounds the error text kept with a job.
 const maxDetail = 600
@@ -65,9 +65,21 @@ func (tx *Tx) insertJob(j queue.Job) error {
 		j.Payload = []byte{}
 	}
 	j.Priority = min(max(j.Priority, queue.Urgent), queue.Backfill)
-	_, err := tx.exec("INSERT INTO job ("+jobColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		j.ID, j.Kind, j.Key, j.Subject, j.Epoch, int64(j.Priority), j.Dedup, micros(j.After), micros(j.After), j.Payload, j.Attempt, j.Deferred, micros(j.Created))
+	_, err := tx.exec("INSERT INTO job ("+jobColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		j.ID, j.Kind, j.Key, j.Subject, bucket(j.Subject), j.Epoch, int64(j.Priority), j.Dedup, micros(j.After), micros(j.After), j.Payload, j.Attempt, j.Deferred, micros(j.Created))
 	return err
+}
+
+// buckets is how many buckets subjects are divided into; it must never change.
+const buckets = 64
+
+// bucket is where a subject's jobs are found; nobody's are in none.
+func bucket(subject string) int64 {
+	if subject == "" {
+		return -1
+	}
+	sum := sha256.Sum256([]byte(subject))
+	return int64(sum[0]) % buckets
 }
 
 // claimDedup reports whether the value has not been enqueued within the window.
@@ -95,7 +107,7 @@ func (tx *Tx) DropSubjectJobs(subject string, epoch int64, keepKinds ...string) 
 	if subject == "" {
 		return 0, fmt.Errorf("dropping the jobs of nobody")
 	}
-	where, args := " WHERE subject = ? AND subject <> '' AND epoch < ?", []any{subject, epoch}
+	where, args := " WHERE bucket = ? AND bucket >= 0 AND subject = ? AND epoch < ?", []any{bucket(subject), subject, epoch}
 	if len(keepKinds) > 0 {
 		where += " AND NOT (priority = 0 AND kind IN (" + marks(len(keepKinds)) + "))"
 		for _, k := range keepKinds {
@@ -122,7 +134,7 @@ func (tx *Tx) postponeJob(id int64, d queue.Delay) error {
 // buryJob moves a job to the dead letters.
 func (tx *Tx) buryJob(id int64, d queue.Delay) error {
 	n, err := tx.exec(`INSERT INTO dead_job (`+jobColumns+`, reason, detail, died)
-		SELECT id, kind, lane, subject, epoch, priority, dedup, earliest, due, payload, CAST(? AS BIGINT), deferred, created, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT) FROM job WHERE id = ?`,
+		SELECT id, kind, lane, subject, bucket, epoch, priority, dedup, earliest, due, payload, CAST(? AS BIGINT), deferred, created, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT) FROM job WHERE id = ?`,
 		d.Attempt, d.Reason, cut(d.Detail, maxDetail), tx.now.UnixMicro(), id)
 	if err != nil || n == 0 {
 		return err
@@ -163,8 +175,8 @@ func (tx *Tx) pendingJobs(ids []int64) ([]queue.Stored, error) {
 
 func scanJob(scan func(...any) error, more ...any) (queue.Stored, error) {
 	var j queue.Stored
-	var priority, earliest, due, created int64
-	dest := append([]any{&j.ID, &j.Kind, &j.Key, &j.Subject, &j.Epoch, &priority, &j.Dedup, &earliest, &due, &j.Payload, &j.Attempt, &j.Deferred, &created}, more...)
+	var bucket, priority, earliest, due, created int64
+	dest := append([]any{&j.ID, &j.Kind, &j.Key, &j.Subject, &bucket, &j.Epoch, &priority, &j.Dedup, &earliest, &due, &j.Payload, &j.Attempt, &j.Deferred, &created}, more...)
 	if err := scan(dest...); err != nil {
 		return j, err
 	}

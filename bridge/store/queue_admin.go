@@ -191,7 +191,7 @@ func (tx *Tx) reviveJob(id int64) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("numbering a job: %w", err)
 	}
-	n, err := tx.exec(`INSERT INTO job (`+jobColumns+`) SELECT CAST(? AS BIGINT), kind, lane, subject, epoch, priority, dedup, CAST(0 AS BIGINT), CAST(0 AS BIGINT), payload, CAST(0 AS BIGINT), deferred, CAST(? AS BIGINT)
+	n, err := tx.exec(`INSERT INTO job (`+jobColumns+`) SELECT CAST(? AS BIGINT), kind, lane, subject, bucket, epoch, priority, dedup, CAST(0 AS BIGINT), CAST(0 AS BIGINT), payload, CAST(0 AS BIGINT), deferred, CAST(? AS BIGINT)
 		FROM dead_job WHERE id = ?`, fresh, tx.now.UnixMicro(), id)
 	if err != nil {
 		return 0, fmt.Errorf("reviving a dead letter: %w", err)
