@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -257,5 +258,23 @@ func TestKeysAreReadOnce(t *testing.T) {
 	_ = client.post(t.Context(), Delivery{Inbox: "https://remote.test/inbox", From: copyID, Body: []byte("{}")})
 	if keys.n != 2 {
 		t.Errorf("after two minutes the key was read %d times", keys.n)
+	}
+}
+
+// TestKeysAreFetchedOnce: a crowd that is signed with one new key causes one fetch.
+func TestKeysAreFetchedOnce(t *testing.T) {
+	w := newWorld(t)
+	ring := NewKeyRing(NewActors(w.client, nil))
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if _, err := ring.Key(t.Context(), MainKeyID(aliceID), false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(w.asked) > 3 { // one, or a few where a fetch ended before others began to look
+		t.Errorf("%d fetches", len(w.asked))
 	}
 }

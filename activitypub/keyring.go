@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
 	"footbridge/identity"
@@ -39,6 +40,7 @@ type KeyRing struct {
 	failed    *recent[string, error]
 	refreshed *recent[string, struct{}]
 	budget    *recent[string, *rate.Limiter]
+	flight    singleflight.Group
 }
 
 // NewKeyRing makes one over the actors.
@@ -68,11 +70,18 @@ func (k *KeyRing) Key(ctx context.Context, id string, fresh bool) (PublicKey, er
 	} else if err, failed := k.failed.get(id); failed && !ok {
 		return PublicKey{}, err
 	}
+	// Many who wait for one key share one fetch, which does not end because the first of them gave up.
+	got, err, _ := k.flight.Do(id, func() (any, error) { return k.refetch(context.WithoutCancel(ctx), id, fresh) })
+	if err != nil {
+		return PublicKey{}, err
+	}
+	return got.(PublicKey), nil //nolint:forcetypeassert // refetch gives nothing else
+}
+
+func (k *KeyRing) refetch(ctx context.Context, id string, fresh bool) (PublicKey, error) {
 	key, err := k.fetch(ctx, id, fresh)
 	if err != nil {
-		if ctx.Err() == nil {
-			k.failed.put(id, err)
-		}
+		k.failed.put(id, err)
 		return PublicKey{}, err
 	}
 	k.keys.put(id, key)
