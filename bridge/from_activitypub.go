@@ -188,6 +188,9 @@ func (b *Bridge) writeRepo(ctx context.Context, tx Tx, acc *identity.Account, en
 	if err != nil {
 		return err
 	}
+	if writes, err = dropSurplus(tx, writes); err != nil {
+		return err
+	}
 	if len(writes) == 0 {
 		return b.note(tx, acc, env.object, env.typ, "ap>at", "dropped", firstOf(stale, string(translate.DropUnchanged)))
 	}
@@ -226,11 +229,35 @@ func (b *Bridge) admit(tx Tx, acc *identity.Account, writes []translate.Write) (
 	return kept, stale, nil
 }
 
+// dropSurplus adds deletes for parts that an edit left over: a thread became shorter.
+func dropSurplus(tx Tx, writes []translate.Write) ([]translate.Write, error) {
+	parts := map[string]int{}
+	for _, w := range writes {
+		if w.Action == "update" && w.Source != "" {
+			parts[w.Source] = max(parts[w.Source], w.Part+1)
+		}
+	}
+	for source, n := range parts {
+		found, err := tx.ObjectsByAPID(source)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range found {
+			if o.Part < n || !o.Deleted.IsZero() {
+				continue
+			}
+			collection, rkey := collectionOf(o.URI), o.URI[strings.LastIndexByte(o.URI, '/')+1:]
+			writes = append(writes, translate.Write{Action: "delete", Collection: collection, RKey: rkey, URI: o.URI, Source: source, Part: o.Part})
+		}
+	}
+	return writes, nil
+}
+
 // permitFor asks the gate for every scope that the writes need; the permit returned is of the last one.
 func (b *Bridge) permitFor(ctx context.Context, tx Tx, acc *identity.Account, writes []translate.Write) (permit consent.Permit, err error) {
 	for _, w := range writes {
 		if w.Action == "delete" {
-			permit, err = b.Gate.Erase(ctx, tx, acc.Subject())
+			permit, err = b.erasePermit(ctx, tx, acc, writes)
 		} else {
 			permit, err = b.Gate.Publish(ctx, tx, acc.Subject(), scopeOf(w.Collection, w.Record, acc))
 		}
@@ -239,6 +266,16 @@ func (b *Bridge) permitFor(ctx context.Context, tx Tx, acc *identity.Account, wr
 		}
 	}
 	return permit, nil
+}
+
+// erasePermit is what a deletion needs: in a commit that also writes, a permit for the writing.
+func (b *Bridge) erasePermit(ctx context.Context, tx Tx, acc *identity.Account, writes []translate.Write) (consent.Permit, error) {
+	for _, w := range writes {
+		if w.Action != "delete" {
+			return b.Gate.Publish(ctx, tx, acc.Subject(), scopeOf(w.Collection, w.Record, acc))
+		}
+	}
+	return b.Gate.Erase(ctx, tx, acc.Subject())
 }
 
 // scopeOf is the scope that a record of an author needs.
@@ -278,6 +315,9 @@ func parentOf(record map[string]any) string {
 // mapWrite keeps the object map in step with a write.
 func (b *Bridge) mapWrite(tx Tx, acc *identity.Account, permit consent.Permit, w translate.Write, cid string, env envelope) error {
 	source := firstOf(w.Source, env.object, env.id)
+	if w.Action == "delete" && w.Part > 0 && env.typ == "Update" { // one part of many; the post lives on
+		return tx.ForgetObject(source, w.Part)
+	}
 	if w.Action == "delete" {
 		return b.bury(tx, source, w.URI, acc.Subject())
 	}

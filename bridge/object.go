@@ -55,6 +55,8 @@ type ObjectTx interface {
 	PutObject(Object) error
 	// TombstoneObject marks all parts deleted and forgets their bodies; a tombstone is made if there is no row.
 	TombstoneObject(apid, uri string, subject identity.Subject) error
+	// ForgetObject deletes the row of one part.
+	ForgetObject(apid string, part int) error
 	// ObjectsOf lists the living objects of a subject, newest first, created before the time given (zero for now).
 	ObjectsOf(subject identity.Subject, before time.Time, limit int) ([]Object, error)
 	// ObjectsOfKind is ObjectsOf for one kind.

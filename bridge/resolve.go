@@ -71,6 +71,12 @@ func (b *Bridge) resolveStored(ctx context.Context, acc *identity.Account, refs 
 			if err := b.resolveObject(tx, id, c); err != nil {
 				return err
 			}
+			if err := b.resolvePage(tx, id, c); err != nil {
+				return err
+			}
+		}
+		if err := b.ownProfile(tx, acc, c); err != nil {
+			return err
 		}
 		for _, uri := range refs.URIs {
 			if err := b.resolveURI(tx, uri, c); err != nil {
@@ -113,6 +119,12 @@ func (b *Bridge) resolvePeople(tx Tx, refs translate.Refs, c *translate.Context)
 			return err
 		}
 	}
+	for _, acct := range refs.Accts {
+		acc, err := known(tx.AccountByAcct(acct))
+		if err := errors.Join(err, b.addActor(tx, c, acc)); err != nil {
+			return err
+		}
+	}
 	for _, h := range refs.Handles {
 		acc, err := known(tx.AccountByHandle(syntax.Handle(strings.ToLower(h))))
 		if err := errors.Join(err, b.addActor(tx, c, acc)); err != nil {
@@ -142,6 +154,41 @@ func (b *Bridge) resolveObject(tx Tx, id string, c *translate.Context) error {
 		return err
 	}
 	return b.addObject(tx, found[0], c)
+}
+
+// resolvePage looks behind the web page of a post (bsky.app/profile/<handle or DID>/post/<rkey>).
+func (b *Bridge) resolvePage(tx Tx, page string, c *translate.Context) error {
+	rest, found := strings.CutPrefix(page, "https://bsky.app/profile/")
+	who, rkey, found2 := strings.Cut(rest, "/post/")
+	if !found || !found2 {
+		return nil
+	}
+	did := syntax.DID(who)
+	if !strings.HasPrefix(who, "did:") {
+		acc, err := known(tx.AccountByHandle(syntax.Handle(strings.ToLower(who))))
+		if err != nil || acc == nil {
+			return err
+		}
+		did = acc.DID
+	}
+	return b.resolveURI(tx, "at://"+string(did)+"/app.bsky.feed.post/"+rkey, c)
+}
+
+// ownProfile puts the profile of the author's copy into the context: pins live in it.
+func (b *Bridge) ownProfile(tx Tx, acc *identity.Account, c *translate.Context) error {
+	if acc.Native != identity.ActivityPub || acc.DID == "" {
+		return nil
+	}
+	rec, err := hostedRecord(tx, profileURI(acc.DID))
+	if err != nil || rec == nil {
+		return err
+	}
+	obj, err := tx.ObjectByURI(profileURI(acc.DID))
+	if err != nil {
+		return nil //nolint:nilerr // without its row the profile is not known yet
+	}
+	c.Records[profileURI(acc.DID)] = translate.Record{URI: profileURI(acc.DID), CID: obj.CID, Value: rec}
+	return nil
 }
 
 func (b *Bridge) resolveURI(tx Tx, uri string, c *translate.Context) error {

@@ -135,6 +135,12 @@ func (tx *Tx) TombstoneObject(apid, uri string, subject identity.Subject) error 
 	return err
 }
 
+// ForgetObject implements bridge.ObjectTx.
+func (tx *Tx) ForgetObject(apid string, part int) error {
+	_, err := tx.exec("DELETE FROM object WHERE apid = ? AND part = ?", apid, part)
+	return err
+}
+
 // ForgetObjects implements bridge.ObjectTx.
 func (tx *Tx) ForgetObjects(subject identity.Subject) error {
 	for _, table := range []string{"object", "outcome", "unbridged"} {
@@ -200,7 +206,7 @@ func (tx *Tx) DropMessages(subject identity.Subject, before time.Time) error {
 
 // PendingJobs implements bridge.ObjectTx.
 func (tx *Tx) PendingJobs(subject, kind string) (n int, err error) {
-	_, err = tx.get("SELECT COUNT(*) FROM job WHERE subject = ? AND subject <> '' AND kind = ?", []any{subject, kind}, &n)
+	_, err = tx.get("SELECT COUNT(*) FROM job WHERE bucket = ? AND bucket >= 0 AND subject = ? AND kind = ?", []any{bucket(subject), subject, kind}, &n)
 	return n, err
 }
 
