@@ -159,3 +159,21 @@ func TestFollowerSync(t *testing.T) {
 		t.Error("a list that does not fit its digest is believed")
 	}
 }
+
+// TestSyncHeaderIsSigned: what we send about followers is under the signature, as we demand of others.
+func TestSyncHeaderIsSigned(t *testing.T) {
+	for _, s := range schemes {
+		w := newWorld(t)
+		body := noteBody()
+		req, _ := http.NewRequest(http.MethodPost, bridgeBase+"/inbox", nil)
+		req.Header.Set("Content-Type", activityJSON)
+		req.Header.Set("Collection-Synchronization", SyncHeader(aliceID, []identity.ActorID{copyID}))
+		if err := sign(req, body, aliceID, w.pairs[aliceID], s, w.clock); err != nil {
+			t.Fatal(err)
+		}
+		w.do(w.request(req, body))
+		if len(w.accepted) != 1 || w.accepted[0].Sync == nil || w.accepted[0].Sync.Digest != FollowersDigest([]identity.ActorID{copyID}) {
+			t.Errorf("%s: %d accepted, or no hint", s, len(w.accepted))
+		}
+	}
+}

@@ -22,6 +22,7 @@ func signCavage(req *http.Request, body []byte, keyID string, key crypto.Signer,
 		req.Header.Set("Digest", digestHeader(body))
 		covered = append(covered, "digest", "content-type")
 	}
+	covered = append(covered, signedToo(req)...)
 	r := received{method: req.Method, target: req.URL.RequestURI(), host: hostOf(req), header: req.Header}
 	base, ok := cavageBase(r, covered, r.target, nil)
 	if !ok {
@@ -34,6 +35,14 @@ func signCavage(req *http.Request, body []byte, keyID string, key crypto.Signer,
 	}
 	req.Header.Set("Signature", fmt.Sprintf(`keyId="%s",algorithm="rsa-sha256",headers="%s",signature="%s"`,
 		keyID, strings.Join(covered, " "), base64.StdEncoding.EncodeToString(sig)))
+	return nil
+}
+
+// signedToo are headers that mean nothing unsigned (FEP-8fcf).
+func signedToo(req *http.Request) []string {
+	if req.Header.Get("Collection-Synchronization") != "" {
+		return []string{"collection-synchronization"}
+	}
 	return nil
 }
 

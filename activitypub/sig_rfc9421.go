@@ -30,6 +30,7 @@ func signRFC9421(req *http.Request, body []byte, keyID string, key crypto.Signer
 		req.Header.Set("Content-Digest", contentDigest(body))
 		covered = append(covered, "content-digest", "content-type")
 	}
+	covered = append(covered, signedToo(req)...)
 	alg := algRSA
 	if ed25519Signs(key.Public()) {
 		alg = algEd25519
