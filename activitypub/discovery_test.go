@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"footbridge/identity"
 )
 
 func decodeBody(t *testing.T, rec *httptest.ResponseRecorder) map[string]any {
@@ -142,6 +144,20 @@ func TestReads(t *testing.T) {
 			if id := decodeBody(t, rec)["id"]; id != bridgeBase+c.path {
 				t.Errorf("%s: id is %v", c.path, id)
 			}
+		}
+	}
+}
+
+// TestEscapedPaths: more escapes than needed change nothing, and ids with escapes in them are served.
+func TestEscapedPaths(t *testing.T) {
+	w := newWorld(t)
+	web := identity.ActorID(bridgeBase + "/ap/did:web:localhost%3A1234")
+	w.pairs[web] = testKeys()[1]
+	w.local[string(web)] = &LocalActor{ID: web, Username: "web.example.com", Presence: Present}
+	for path, want := range map[string]string{"/ap/did%3Aplc%3Acarol": string(copyID), "/ap/did:web:localhost%3A1234": string(web)} {
+		rec := w.get(path, activityJSON)
+		if rec.Code != 200 || decodeBody(t, rec)["id"] != want {
+			t.Errorf("%s: status %d", path, rec.Code)
 		}
 	}
 }

@@ -130,7 +130,10 @@ func (s *Server) get(c echo.Context) error {
 	header := c.Response().Header()
 	header.Set("Vary", "Accept, Signature")
 	header.Set("X-Content-Type-Options", "nosniff")
-	id := s.o.Base + c.Request().URL.Path
+	id, err := s.idOfPath(c)
+	if err != nil {
+		return err
+	}
 	reader, err := s.admit(c, id)
 	if err != nil {
 		return s.refuse(c, err)
@@ -147,6 +150,28 @@ func (s *Server) get(c echo.Context) error {
 		return err
 	}
 	return s.getObject(c, id)
+}
+
+// idOfPath is the id that a path stands for: as it was sent, or, if some client escaped more than it had to, unescaped.
+// (The id of a did:web actor may itself contain an escape.)
+func (s *Server) idOfPath(c echo.Context) (string, error) {
+	u := c.Request().URL
+	sent, plain := s.o.Base+u.EscapedPath(), s.o.Base+u.Path
+	if sent == plain {
+		return plain, nil
+	}
+	a, err := s.o.Directory.ByID(c.Request().Context(), identity.ActorID(sent))
+	if err != nil {
+		return "", fmt.Errorf("looking up an actor: %w", err)
+	}
+	_, _, presence, err := s.o.Directory.Object(c.Request().Context(), sent)
+	if err != nil {
+		return "", fmt.Errorf("looking up an object: %w", err)
+	}
+	if a != nil || presence != Absent {
+		return sent, nil
+	}
+	return plain, nil
 }
 
 // admit applies blocks to fetchers by the key they claim (claiming a blocked host's only harms the liar) and, in secure
