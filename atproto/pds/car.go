@@ -2,6 +2,7 @@ package pds
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"io"
 
@@ -50,10 +51,12 @@ func carBytes(root cid.Cid, blocks ...Block) []byte {
 	return b.Bytes()
 }
 
-func dagCID(data []byte) (cid.Cid, error) {
-	return cid.NewPrefixV1(cid.DagCBOR, multihash.SHA2_256).Sum(data)
-}
+func dagCID(data []byte) (cid.Cid, error) { return sumCID(cid.DagCBOR, data), nil }
 
-func rawCID(data []byte) (cid.Cid, error) {
-	return cid.NewPrefixV1(cid.Raw, multihash.SHA2_256).Sum(data)
+func rawCID(data []byte) (cid.Cid, error) { return sumCID(cid.Raw, data), nil }
+
+// sumCID makes the one kind of CID that atproto knows: version 1, SHA-256.
+func sumCID(codec uint64, data []byte) cid.Cid {
+	sum := sha256.Sum256(data)
+	return cid.NewCidV1(codec, append([]byte{multihash.SHA2_256, sha256.Size}, sum[:]...))
 }

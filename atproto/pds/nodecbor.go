@@ -1,11 +1,13 @@
 package pds
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
 	"github.com/bluesky-social/indigo/atproto/repo/mst"
 	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
 )
 
 // The block of an MST node is the DAG-CBOR of {e: [{k: bytes, p: int, t: link|null, v: link}], l: link|null} (repository
@@ -72,14 +74,11 @@ func (r *reader) link(nullable bool) cid.Cid {
 	}
 	r.expect("\xd8\x2a\x58\x25\x00")
 	raw := r.take(cidBytes)
-	if r.bad {
+	if r.bad || raw[0] != 1 || raw[1] != cid.DagCBOR && raw[1] != cid.Raw || raw[2] != multihash.SHA2_256 || raw[3] != sha256.Size {
+		r.bad = true
 		return cid.Undef
 	}
-	c, err := cid.Cast(raw)
-	if err != nil {
-		r.bad = true
-	}
-	return c
+	return cid.NewCidV1(uint64(raw[1]), raw[2:])
 }
 
 // decodeNode reads a block. height is that of the place it is linked from, or -1 for a root. Prefix lengths and order
