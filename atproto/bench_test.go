@@ -5,14 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"footbridge/atproto"
 	"strings"
 	"testing"
 	"time"
 
 	comatproto "github.com/bluesky-social/indigo/api/atproto"
 	"github.com/bluesky-social/indigo/atproto/repo"
-
-	"footbridge/atproto"
 )
 
 // commits returns frames of commits to a repo of some hundred records, and their network.

@@ -46,7 +46,7 @@ func (c *cache[T]) get(ctx context.Context, key string, fetch func(context.Conte
 	if !ok {
 		f = &flight[T]{done: make(chan struct{})}
 		c.flights[key] = f
-		go c.fly(key, f, fetch)
+		go c.fly(context.WithoutCancel(ctx), key, f, fetch)
 	}
 	c.mu.Unlock()
 	select {
@@ -58,8 +58,8 @@ func (c *cache[T]) get(ctx context.Context, key string, fetch func(context.Conte
 	}
 }
 
-func (c *cache[T]) fly(key string, f *flight[T], fetch func(context.Context) (T, time.Duration, error)) {
-	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
+func (c *cache[T]) fly(ctx context.Context, key string, f *flight[T], fetch func(context.Context) (T, time.Duration, error)) {
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	value, life, err := fetch(ctx)
 	c.mu.Lock()

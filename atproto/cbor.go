@@ -108,24 +108,6 @@ func (s *scanner) int() int64 {
 	return int64(arg)
 }
 
-// bool reads true or false.
-func (s *scanner) bool() bool {
-	v := s.want(7, "a simple value")
-	if s.err == nil && v != 20 && v != 21 {
-		s.fail("expected a boolean")
-	}
-	return v == 21
-}
-
-// null consumes a null if there is one.
-func (s *scanner) null() bool {
-	if s.err == nil && s.pos < len(s.b) && s.b[s.pos] == 0xf6 {
-		s.pos++
-		return true
-	}
-	return false
-}
-
 // link reads a CID link: tag 42 over bytes with a leading zero.
 func (s *scanner) link() cid.Cid {
 	if tag := s.want(6, "a link"); tag != 42 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"footbridge/identity/consent"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -14,8 +15,6 @@ import (
 	"github.com/bluesky-social/indigo/atproto/atcrypto"
 	"github.com/bluesky-social/indigo/atproto/auth"
 	"github.com/bluesky-social/indigo/atproto/syntax"
-
-	"footbridge/identity/consent"
 )
 
 // ErrChatClosed says that the recipient takes no messages from the bot; the page is offered instead.

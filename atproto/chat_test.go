@@ -3,6 +3,11 @@ package atproto_test
 import (
 	"context"
 	"errors"
+	"footbridge/atproto"
+	"footbridge/atproto/atprototest"
+	"footbridge/bridge/store"
+	"footbridge/identity"
+	"footbridge/identity/consent"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,12 +16,6 @@ import (
 	"github.com/bluesky-social/indigo/atproto/atcrypto"
 	"github.com/bluesky-social/indigo/atproto/auth"
 	"github.com/bluesky-social/indigo/atproto/syntax"
-
-	"footbridge/atproto"
-	"footbridge/atproto/atprototest"
-	"footbridge/bridge/store"
-	"footbridge/identity"
-	"footbridge/identity/consent"
 )
 
 // permit asks the real gate for leave to erase, which needs no grant.

@@ -3,14 +3,13 @@ package atproto_test
 import (
 	"bytes"
 	"errors"
+	"footbridge/atproto"
+	"footbridge/atproto/atprototest"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
-
-	"footbridge/atproto"
-	"footbridge/atproto/atprototest"
 )
 
 // Records, blobs and repos are fetched from the author's PDS and checked.

@@ -3,6 +3,7 @@ package atproto_test
 import (
 	"context"
 	"errors"
+	"footbridge/atproto"
 	"net"
 	"net/netip"
 	"slices"
@@ -12,8 +13,6 @@ import (
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
 	"github.com/miekg/dns"
-
-	"footbridge/atproto"
 )
 
 type zone map[syntax.Handle]syntax.DID

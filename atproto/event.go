@@ -56,7 +56,7 @@ func decode(into interface{ UnmarshalCBOR(io.Reader) error }, body []byte) (err 
 
 // commit works on a wanted #commit. All workers report whether the event is settled.
 func (s *session) commit(ctx context.Context, body []byte) bool {
-	v, err := decodeCommit(body, s.now())
+	v, err := decodeCommit(ctx, body, s.now())
 	if err != nil {
 		return s.unproven(ctx, body, err)
 	}

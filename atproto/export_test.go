@@ -23,13 +23,13 @@ type Frame = frame
 
 // ProveCommit decodes and proves a #commit body, as the reader does before it looks at the signature.
 func ProveCommit(body []byte, now time.Time) error {
-	_, err := decodeCommit(body, now)
+	_, err := decodeCommit(context.Background(), body, now)
 	return err
 }
 
 // VerifyCommit is ProveCommit and the signature, by the key the resolver knows.
 func VerifyCommit(ctx context.Context, r *Resolver, body []byte, now time.Time) error {
-	v, err := decodeCommit(body, now)
+	v, err := decodeCommit(ctx, body, now)
 	if err != nil {
 		return err
 	}

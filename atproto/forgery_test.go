@@ -3,6 +3,8 @@ package atproto_test
 import (
 	"bytes"
 	"errors"
+	"footbridge/atproto"
+	"footbridge/atproto/atprototest"
 	"slices"
 	"strings"
 	"testing"
@@ -14,9 +16,6 @@ import (
 	"github.com/bluesky-social/indigo/atproto/syntax"
 	lexutil "github.com/bluesky-social/indigo/lex/util"
 	"github.com/ipfs/go-cid"
-
-	"footbridge/atproto"
-	"footbridge/atproto/atprototest"
 )
 
 // forger has one good commit of a member's repo and changes it.

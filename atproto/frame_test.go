@@ -3,15 +3,14 @@ package atproto_test
 import (
 	"bytes"
 	"fmt"
+	"footbridge/atproto"
+	"footbridge/atproto/atprototest"
 	"slices"
 	"strings"
 	"testing"
 
 	comatproto "github.com/bluesky-social/indigo/api/atproto"
 	"github.com/gorilla/websocket"
-
-	"footbridge/atproto"
-	"footbridge/atproto/atprototest"
 )
 
 // frames makes a network, lets it do some of everything, and returns the frames of its PDS.

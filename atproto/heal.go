@@ -231,7 +231,7 @@ func difference(s *Snapshot, rev string, known map[string]string) ([]Op, error) 
 		}
 		record, err := recordJSON(s.car.Block(id))
 		if err != nil {
-			return nil // not valid data: nothing to bridge
+			return nil //nolint:nilerr // not valid data: nothing to bridge
 		}
 		op := newOp("create", path)
 		if isKnown {

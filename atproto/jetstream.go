@@ -153,7 +153,7 @@ func (j *jetSession) event(ctx context.Context, raw []byte) error {
 	var e jetEvent
 	if err := json.Unmarshal(raw, &e); err != nil || e.TimeUS <= 0 {
 		j.stats.Strange.Add(1)
-		return nil
+		return nil //nolint:nilerr // a strange event is skipped
 	}
 	j.stats.LastSeq.Store(e.TimeUS)
 	work := j.pick(&e, raw)

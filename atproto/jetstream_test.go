@@ -2,15 +2,13 @@ package atproto_test
 
 import (
 	"context"
-	"testing"
-
-	"github.com/gorilla/websocket"
-
 	"footbridge/atproto"
 	"footbridge/atproto/atprototest"
-
 	"log/slog"
+	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 func (r *rig) runJetstream(src atproto.JetstreamSource) {

@@ -88,7 +88,7 @@ func (l *labelSession) frame(ctx context.Context, raw []byte) error {
 	switch {
 	case err != nil:
 		l.stats.Strange.Add(1)
-		return nil
+		return nil //nolint:nilerr // a strange frame is skipped
 	case f.Op == -1:
 		err := errorFrame(f.Body)
 		if errors.Is(err, errFutureCursor) {
@@ -101,7 +101,7 @@ func (l *labelSession) frame(ctx context.Context, raw []byte) error {
 	var msg comatproto.LabelSubscribeLabels_Labels
 	if err := decode(&msg, f.Body); err != nil {
 		l.stats.Strange.Add(1)
-		return nil
+		return nil //nolint:nilerr // a strange frame is skipped
 	}
 	for _, raw := range msg.Labels {
 		if raw != nil && !l.label(ctx, raw) {
@@ -124,7 +124,8 @@ func (l *labelSession) label(ctx context.Context, raw *comatproto.LabelDefs_Labe
 	if raw.Exp != nil {
 		out.Expires = eventTime(*raw.Exp)
 	}
-	if subject := string(out.Subject()); subject == "" || !(l.o.Interest.Author(subject) || l.o.Interest.Mentions([]byte(subject))) {
+	subject := string(out.Subject())
+	if subject == "" || (!l.o.Interest.Author(subject) && !l.o.Interest.Mentions([]byte(subject))) {
 		return true
 	}
 	if raw.Src != string(l.did) {

@@ -3,6 +3,8 @@ package atproto_test
 import (
 	"context"
 	"errors"
+	"footbridge/atproto"
+	"footbridge/atproto/atprototest"
 	"log/slog"
 	"testing"
 	"time"
@@ -10,9 +12,6 @@ import (
 	comatproto "github.com/bluesky-social/indigo/api/atproto"
 	"github.com/bluesky-social/indigo/atproto/syntax"
 	"github.com/gorilla/websocket"
-
-	"footbridge/atproto"
-	"footbridge/atproto/atprototest"
 )
 
 // Labels about members arrive once they are kept, negations too; forged ones and those about others do not.

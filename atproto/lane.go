@@ -11,7 +11,6 @@ type lanes struct {
 	queues map[string][]func()
 	room   chan struct{} // one token for each task that waits or runs
 	slots  chan struct{} // one token for each task that runs
-	wg     sync.WaitGroup
 }
 
 func newLanes(workers, waiting int) *lanes {
@@ -30,14 +29,12 @@ func (l *lanes) add(ctx context.Context, key string, task func()) error {
 	waiting, running := l.queues[key]
 	l.queues[key] = append(waiting, task)
 	if !running {
-		l.wg.Add(1)
 		go l.drain(key)
 	}
 	return nil
 }
 
 func (l *lanes) drain(key string) {
-	defer l.wg.Done()
 	for {
 		l.mu.Lock()
 		waiting := l.queues[key]
@@ -54,9 +51,6 @@ func (l *lanes) drain(key string) {
 		<-l.room
 	}
 }
-
-// wait returns when all tasks are done; nobody may add meanwhile.
-func (l *lanes) wait() { l.wg.Wait() }
 
 // watermark knows up to which sequence everything is done.
 type watermark struct {

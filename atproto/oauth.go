@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"footbridge/identity/consent"
 	"io"
 	"net/http"
 	"net/url"
@@ -15,8 +16,6 @@ import (
 	"github.com/bluesky-social/indigo/atproto/auth/oauth"
 	"github.com/bluesky-social/indigo/atproto/identity"
 	"github.com/bluesky-social/indigo/atproto/syntax"
-
-	"footbridge/identity/consent"
 )
 
 // signInLife is how long a sign-in may take, and maxOAuthReply how much a server may answer.

@@ -3,6 +3,9 @@ package atproto_test
 import (
 	"encoding/json"
 	"errors"
+	"footbridge/atproto"
+	"footbridge/atproto/atprototest"
+	"footbridge/bridge/store"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,10 +15,6 @@ import (
 
 	"github.com/bluesky-social/indigo/atproto/atcrypto"
 	"github.com/bluesky-social/indigo/atproto/auth/oauth"
-
-	"footbridge/atproto"
-	"footbridge/atproto/atprototest"
-	"footbridge/bridge/store"
 )
 
 // plainSealer marks what it seals, so that a test sees whether it was used.

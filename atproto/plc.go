@@ -5,12 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"footbridge/identity/consent"
 	"net/http"
 	"strings"
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
-
-	"footbridge/identity/consent"
 )
 
 // maxPLCOp is the size the directory accepts (https://web.plc.directory/spec/v0.1/did-plc).

@@ -4,17 +4,16 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"footbridge/atproto"
+	"footbridge/atproto/atprototest"
+	"footbridge/identity"
+	"footbridge/identity/consent"
 	"maps"
 	"strings"
 	"testing"
 
 	"github.com/bluesky-social/indigo/atproto/atcrypto"
 	"github.com/bluesky-social/indigo/atproto/syntax"
-
-	"footbridge/atproto"
-	"footbridge/atproto/atprototest"
-	"footbridge/identity"
-	"footbridge/identity/consent"
 )
 
 func newKey(t *testing.T) *atcrypto.PrivateKeyK256 {

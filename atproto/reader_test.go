@@ -3,6 +3,9 @@ package atproto_test
 import (
 	"context"
 	"errors"
+	"footbridge/atproto"
+	"footbridge/atproto/atprototest"
+	"footbridge/bridge/store"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -14,10 +17,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
-	"footbridge/atproto"
-	"footbridge/atproto/atprototest"
-	"footbridge/bridge/store"
 )
 
 // rig is a network, a database and a reader over them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"footbridge/atproto"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,8 +15,6 @@ import (
 	"time"
 
 	"github.com/bluesky-social/indigo/atproto/syntax"
-
-	"footbridge/atproto"
 )
 
 const someDID = syntax.DID("did:plc:aaaaaaaaaaaaaaaaaaaaaaaa")

@@ -6,14 +6,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"footbridge/atproto"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	comatproto "github.com/bluesky-social/indigo/api/atproto"
-
-	"footbridge/atproto"
 )
 
 // vector reads one of the interop vectors.

@@ -34,7 +34,7 @@ type verified struct {
 
 // decodeCommit decodes and proves a #commit body: the CAR, the commit block, that each operation is what the tree holds,
 // and that undoing the operations gives prevData. It does not check the signature, and says nothing of earlier commits.
-func decodeCommit(body []byte, now time.Time) (v *verified, err error) {
+func decodeCommit(ctx context.Context, body []byte, now time.Time) (v *verified, err error) {
 	defer forgedOnPanic(&err)
 	var msg comatproto.SyncSubscribeRepos_Commit
 	if err := msg.UnmarshalCBOR(bytes.NewReader(body)); err != nil {
@@ -51,7 +51,7 @@ func decodeCommit(body []byte, now time.Time) (v *verified, err error) {
 	if err := v.readCommit(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForged, err)
 	}
-	if err := v.invert(); err != nil {
+	if err := v.invert(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForged, err)
 	}
 	return v, nil
@@ -183,8 +183,8 @@ func loadTree(ctx context.Context, car *CAR, root cid.Cid) (*mst.Tree, error) {
 
 // invert is the inductive proof of https://atproto.com/specs/sync: apply the operations backwards to the partial tree
 // and compare the root with prevData.
-func (v *verified) invert() error {
-	tree, err := loadTree(context.Background(), v.car, v.commit.Data)
+func (v *verified) invert(ctx context.Context) error {
+	tree, err := loadTree(ctx, v.car, v.commit.Data)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"footbridge/atproto"
 	"slices"
 	"sort"
 	"time"
@@ -20,8 +21,6 @@ import (
 	"github.com/ipfs/go-cid"
 	blockstore "github.com/ipfs/go-ipfs-blockstore"
 	"github.com/multiformats/go-multihash"
-
-	"footbridge/atproto"
 )
 
 // Account is a person on a fake PDS.

@@ -68,7 +68,7 @@ func (j *Jetstream) subscribe(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	j.pump(conn, cursor, &wanted, gone)
+	j.pump(r.Context(), conn, cursor, &wanted, gone)
 }
 
 // microBase makes sequences look like unix microseconds.
@@ -92,14 +92,14 @@ func readOptions(conn *websocket.Conn, wanted *sync.Map, helloed, gone chan stru
 	}
 }
 
-func (j *Jetstream) pump(conn *websocket.Conn, cursor int64, wanted *sync.Map, gone <-chan struct{}) {
+func (j *Jetstream) pump(ctx context.Context, conn *websocket.Conn, cursor int64, wanted *sync.Map, gone <-chan struct{}) {
 	for {
 		frames, next, wake, closed := j.relay.stream.after(cursor)
 		if closed {
 			return
 		}
 		for _, raw := range frames {
-			for _, e := range events(raw) {
+			for _, e := range events(ctx, raw) {
 				dids, _ := wanted.Load("dids")
 				if list := dids.([]string); len(list) > 0 && !slices.Contains(list, e["did"].(string)) {
 					continue
@@ -127,7 +127,7 @@ func (j *Jetstream) pump(conn *websocket.Conn, cursor int64, wanted *sync.Map, g
 }
 
 // events makes Jetstream's events of one frame.
-func events(raw []byte) []map[string]any {
+func events(ctx context.Context, raw []byte) []map[string]any {
 	m, err := parseFrame(raw)
 	if err != nil || m.seq == 0 {
 		return nil
@@ -149,13 +149,13 @@ func events(raw []byte) []map[string]any {
 		e["account"] = account
 		return []map[string]any{e}
 	case m.commit != nil:
-		return commitEvents(m, base)
+		return commitEvents(ctx, m, base)
 	}
 	return nil
 }
 
-func commitEvents(m *message, base func(string) map[string]any) []map[string]any {
-	_, r, err := repo.LoadRepoFromCAR(context.Background(), bytes.NewReader(m.commit.Blocks))
+func commitEvents(ctx context.Context, m *message, base func(string) map[string]any) []map[string]any {
+	_, r, err := repo.LoadRepoFromCAR(ctx, bytes.NewReader(m.commit.Blocks))
 	if err != nil {
 		return nil
 	}
@@ -164,7 +164,7 @@ func commitEvents(m *message, base func(string) map[string]any) []map[string]any
 		collection, rkey, _ := strings.Cut(op.Path, "/")
 		c := map[string]any{"rev": m.commit.Rev, "operation": op.Action, "collection": collection, "rkey": rkey}
 		if op.Cid != nil {
-			block, id, err := r.GetRecordBytes(context.Background(), syntax.NSID(collection), syntax.RecordKey(rkey))
+			block, id, err := r.GetRecordBytes(ctx, syntax.NSID(collection), syntax.RecordKey(rkey))
 			if err != nil {
 				continue
 			}

@@ -32,7 +32,7 @@ func (p *PDS) Label(a *Account, uri, val string, neg bool, change func(*comatpro
 	if err := label.Sign(a.labelKey); err != nil {
 		return err
 	}
-	version := int64(labeling.ATPROTO_LABEL_VERSION)
+	version := labeling.ATPROTO_LABEL_VERSION
 	wire := &comatproto.LabelDefs_Label{
 		Cts: label.CreatedAt, Src: a.DID, Uri: uri, Val: val, Ver: &version, Sig: lexutil.LexBytes(label.Sig), Neg: label.Negated,
 	}

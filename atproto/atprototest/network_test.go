@@ -2,10 +2,9 @@ package atprototest_test
 
 import (
 	"context"
+	"footbridge/atproto/atprototest"
 	"testing"
 	"time"
-
-	"footbridge/atproto/atprototest"
 )
 
 func start(t *testing.T, o atprototest.Options) *atprototest.Network {

@@ -200,12 +200,12 @@ func (p *PDS) Batch(a *Account, writes map[string]map[string]any) error {
 // Quietly runs f without its events reaching the firehose, as when a host loses them.
 func (p *PDS) Quietly(f func() error) error {
 	p.mu.Lock()
-	real := p.stream
+	public := p.stream
 	p.stream = newStream()
 	p.mu.Unlock()
 	err := f()
 	p.mu.Lock()
-	p.stream = real
+	p.stream = public
 	p.mu.Unlock()
 	return err
 }

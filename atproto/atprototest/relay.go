@@ -2,6 +2,7 @@ package atprototest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -139,7 +140,7 @@ func (y *Relay) Alias(endpoint, base string) {
 func (y *Relay) follow(h *host) {
 	for failures := 0; failures < 16 && y.ctx.Err() == nil; {
 		got, err := y.read(h)
-		if err == errFuture {
+		if errors.Is(err, errFuture) {
 			y.setHost(h, "idle", false)
 			return
 		}
