@@ -25,7 +25,7 @@ func (b *Bridge) ReceiveChat(ctx context.Context, m atproto.ChatMessage) error {
 		if err != nil || !fresh {
 			return err
 		}
-		j, err := job(JobChat, authorKey(identity.Subject(m.From)), ChatJob{From: m.From, Command: consent.ParseCommand(m.Text, ""), Message: m.ID})
+		j, err := job(JobChat, contactKey(identity.Subject(m.From)), ChatJob{From: m.From, Command: consent.ParseCommand(m.Text, ""), Message: m.ID})
 		if err != nil {
 			return err
 		}

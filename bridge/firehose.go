@@ -47,7 +47,11 @@ func (b *Bridge) enqueueOp(tx Tx, c atproto.Commit, op atproto.Op) error {
 	if !contact {
 		one.Evidence = nil // kept only where it may prove something
 	}
-	j, err := job(JobCommit, authorKey(identity.Subject(c.DID)), CommitJob{Commit: one})
+	key := authorKey(identity.Subject(c.DID))
+	if contact {
+		key = contactKey(identity.Subject(c.DID))
+	}
+	j, err := job(JobCommit, key, CommitJob{Commit: one})
 	if err != nil {
 		return err
 	}
@@ -80,7 +84,7 @@ func (b *Bridge) Account(ctx context.Context, _ string, e atproto.AccountEvent) 
 		if err != nil || acc == nil || acc.Native == identity.ActivityPub {
 			return err
 		}
-		j, err := job(JobAccount, authorKey(acc.Subject()), AccountJob{Event: e})
+		j, err := job(JobAccount, contactKey(acc.Subject()), AccountJob{Event: e})
 		if err != nil {
 			return err
 		}

@@ -97,6 +97,9 @@ func (b *Bridge) publishActivity(ctx context.Context, j queue.Job, in activitypu
 	if err != nil {
 		return err
 	}
+	if waits, err := b.waitsForCreate(ctx, j, in, env, acc, res.Dropped); waits || err != nil {
+		return err
+	}
 	if res.Dropped != translate.None {
 		return b.dropActivity(ctx, j, env, acc, res.Dropped)
 	}
@@ -119,11 +122,11 @@ func (b *Bridge) convertActivity(ctx context.Context, j queue.Job, in activitypu
 	return res, blobs, nil
 }
 
-// dropActivity records why nothing came of a member's activity. A Delete of something unseen leaves a tombstone, so that
-// a Create that comes late is refused (R30).
+// dropActivity records why nothing came of a member's activity. A Delete or Undo of something unseen leaves a tombstone,
+// so that what it takes back is refused when it comes late (R30).
 func (b *Bridge) dropActivity(ctx context.Context, j queue.Job, env envelope, acc *identity.Account, why translate.DropReason) error {
 	err := b.done(ctx, j, func(tx Tx) error {
-		if env.typ == "Delete" && activitypub.MayMutate(acc.Actor, env.object) {
+		if (env.typ == "Delete" || env.typ == "Undo") && env.object != "" && activitypub.MayMutate(acc.Actor, env.object) {
 			if err := b.bury(tx, env.object, "", acc.Subject()); err != nil {
 				return err
 			}
@@ -184,7 +187,7 @@ func (b *Bridge) applyWrites(ctx context.Context, j queue.Job, acc *identity.Acc
 }
 
 func (b *Bridge) writeRepo(ctx context.Context, tx Tx, acc *identity.Account, env envelope, res translate.ATResult, blobs blobSet) error {
-	writes, stale, err := b.admit(tx, acc, res.Writes)
+	writes, stale, err := b.admit(tx, env, res.Writes)
 	if err != nil {
 		return err
 	}
@@ -213,14 +216,18 @@ func (b *Bridge) writeRepo(ctx context.Context, tx Tx, acc *identity.Account, en
 	return b.note(tx, acc, env.object, env.typ, "ap>at", "bridged", lossNames(res.Losses))
 }
 
-// admit leaves out creates of what was deleted before.
-func (b *Bridge) admit(tx Tx, acc *identity.Account, writes []translate.Write) (kept []translate.Write, stale string, err error) {
+// admit leaves out creates of what was deleted before, and versions that a newer one has overtaken.
+func (b *Bridge) admit(tx Tx, env envelope, writes []translate.Write) (kept []translate.Write, stale string, err error) {
 	for _, w := range writes {
 		found, err := tx.ObjectsByAPID(w.Source)
 		if err != nil {
 			return nil, "", err
 		}
 		if w.Action != "delete" && w.Source != "" && len(found) > 0 && !found[0].Deleted.IsZero() && found[0].Kind != "follow" && found[0].Kind != "like" && found[0].Kind != "repost" {
+			stale = string(translate.DropStale)
+			continue
+		}
+		if w.Action != "delete" && outdated(found, env.version()) {
 			stale = string(translate.DropStale)
 			continue
 		}
@@ -323,7 +330,7 @@ func (b *Bridge) mapWrite(tx Tx, acc *identity.Account, permit consent.Permit, w
 	}
 	return tx.PutObject(Object{
 		APID: source, Part: w.Part, URI: w.URI, CID: cid, Native: identity.ActivityPub, Subject: acc.Subject(),
-		Kind: kindOf(w.Collection), Target: targetOf(w.Record), Ledger: permit.LedgerIndex(),
+		Kind: kindOf(w.Collection), Target: targetOf(w.Record), Ledger: permit.LedgerIndex(), Version: env.version(),
 	})
 }
 

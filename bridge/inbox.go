@@ -20,6 +20,11 @@ func (b *Bridge) AcceptInbound(ctx context.Context, in activitypub.Inbound) erro
 		if err != nil {
 			return err
 		}
+		if env.typ == "Delete" && env.object == string(in.Actor) {
+			if err := followerGone(tx, in.Actor); err != nil {
+				return err
+			}
+		}
 		if acc == nil && !env.touches(b.Settings.BaseURL) {
 			return nil
 		}
@@ -27,7 +32,11 @@ func (b *Bridge) AcceptInbound(ctx context.Context, in activitypub.Inbound) erro
 		if err != nil || !fresh {
 			return err
 		}
-		j, err := job(JobInbound, authorKey(identity.Subject(in.Actor)), InboundJob{Inbound: in})
+		key := authorKey(identity.Subject(in.Actor))
+		if b.isBot(env) || env.typ == "Delete" && env.object == string(in.Actor) {
+			key = contactKey(identity.Subject(in.Actor))
+		}
+		j, err := job(JobInbound, key, InboundJob{Inbound: in})
 		if err != nil {
 			return err
 		}
@@ -37,6 +46,20 @@ func (b *Bridge) AcceptInbound(ctx context.Context, in activitypub.Inbound) erro
 		}
 		return enqueue(tx, j)
 	})
+}
+
+// followerGone forgets an actor who deleted their account, wherever they follow somebody here.
+func followerGone(tx Tx, gone identity.ActorID) error {
+	owners, err := tx.FollowersOf(gone)
+	if err != nil {
+		return err
+	}
+	for _, owner := range owners {
+		if _, err := tx.FollowerDelete(owner, gone); err != nil {
+			return err
+		}
+	}
+	return tx.RemoteActorDelete(gone)
 }
 
 // inboundPriority puts undoing and talking to the bot before everything else, then replies.

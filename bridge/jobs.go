@@ -94,6 +94,10 @@ func subjectJob(kind string, acc *identity.Account, step string) (queue.Job, err
 // authorKey is the lane of everything that one author does.
 func authorKey(s identity.Subject) string { return "author:" + string(s) }
 
+// contactKey is the lane of what somebody says to the bridge itself, and of the end of their account: a no must not wait
+// behind a thousand posts of the same person.
+func contactKey(s identity.Subject) string { return "contact:" + string(s) }
+
 // enqueue writes jobs made by makers, stopping at the first error.
 func enqueue(tx Tx, jobs ...queue.Job) error { return tx.Enqueue(jobs...) }
 

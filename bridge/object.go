@@ -32,8 +32,8 @@ type Object struct {
 	Body []byte
 	// Record is the AT native's record as it was bridged: its delete needs to know what it was.
 	Record []byte
-	// Hash is of the source content, so that an edit that changes nothing sends nothing.
-	Hash string
+	// Version is the date of the source's version, so that one that is overtaken on the way does not come back.
+	Version string
 	// Created and Updated are when the copy was; Deleted is zero while it lives. A deleted row stays as a tombstone, so
 	// that a late create is refused (R30).
 	Created, Updated, Deleted time.Time

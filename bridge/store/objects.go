@@ -8,7 +8,7 @@ import (
 	"footbridge/identity"
 )
 
-const objectColumns = "apid, part, uri, cid, native, subject, kind, target, ledger, body, record, hash, created, updated, deleted"
+const objectColumns = "apid, part, uri, cid, native, subject, kind, target, ledger, body, record, version, created, updated, deleted"
 
 // Seen implements bridge.ObjectTx.
 func (tx *Tx) Seen(id string) (bool, error) {
@@ -21,6 +21,7 @@ func (tx *Tx) Seen(id string) (bool, error) {
 
 // SweepSeen implements bridge.ObjectTx.
 func (tx *Tx) SweepSeen(t time.Time) error {
+	tx.wipe()
 	_, err := tx.exec("DELETE FROM seen WHERE at < ?", t.UnixMicro())
 	return err
 }
@@ -81,7 +82,7 @@ func (tx *Tx) objects(where string, args ...any) ([]bridge.Object, error) {
 	err := tx.each("SELECT "+objectColumns+" FROM object "+where, args, func(scan func(...any) error) error {
 		var o bridge.Object
 		var created, updated, deleted int64
-		if err := scan(&o.APID, &o.Part, &o.URI, &o.CID, &o.Native, &o.Subject, &o.Kind, &o.Target, &o.Ledger, &o.Body, &o.Record, &o.Hash,
+		if err := scan(&o.APID, &o.Part, &o.URI, &o.CID, &o.Native, &o.Subject, &o.Kind, &o.Target, &o.Ledger, &o.Body, &o.Record, &o.Version,
 			&created, &updated, &deleted); err != nil {
 			return err
 		}
@@ -111,9 +112,9 @@ func (tx *Tx) PutObject(o bridge.Object) error {
 	}
 	_, err := tx.exec("INSERT INTO object ("+objectColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (apid, part) DO UPDATE SET uri = excluded.uri, cid = excluded.cid, native = excluded.native, subject = excluded.subject,
-		kind = excluded.kind, target = excluded.target, ledger = excluded.ledger, body = excluded.body, record = excluded.record, hash = excluded.hash,
+		kind = excluded.kind, target = excluded.target, ledger = excluded.ledger, body = excluded.body, record = excluded.record, version = CASE WHEN excluded.version = '' THEN object.version ELSE excluded.version END,
 		updated = excluded.updated, deleted = excluded.deleted`,
-		o.APID, o.Part, o.URI, o.CID, string(o.Native), string(o.Subject), o.Kind, o.Target, o.Ledger, o.Body, o.Record, o.Hash, created, now, deleted)
+		o.APID, o.Part, o.URI, o.CID, string(o.Native), string(o.Subject), o.Kind, o.Target, o.Ledger, o.Body, o.Record, o.Version, created, now, deleted)
 	if err != nil {
 		return fmt.Errorf("writing the object map: %w", err)
 	}
@@ -123,7 +124,7 @@ func (tx *Tx) PutObject(o bridge.Object) error {
 // TombstoneObject implements bridge.ObjectTx.
 func (tx *Tx) TombstoneObject(apid, uri string, subject identity.Subject) error {
 	now := tx.now.UnixMicro()
-	n, err := tx.exec("UPDATE object SET deleted = ?, body = NULL, record = NULL, hash = '' WHERE (apid = ? OR uri = ?) AND subject = ?", now, apid, uri, string(subject))
+	n, err := tx.exec("UPDATE object SET deleted = ?, body = NULL, record = NULL, version = '' WHERE (apid = ? OR uri = ?) AND subject = ?", now, apid, uri, string(subject))
 	if err != nil || n > 0 {
 		return err
 	}
@@ -153,7 +154,7 @@ func (tx *Tx) ForgetObjects(subject identity.Subject) error {
 
 // ForgetBodies implements bridge.ObjectTx. Bodies of Deletes that are still on their way stay until they have arrived.
 func (tx *Tx) ForgetBodies(subject identity.Subject) error {
-	if _, err := tx.exec(`UPDATE object SET body = NULL, record = NULL, hash = '', target = '', cid = '', deleted = CASE WHEN deleted = 0 THEN ? ELSE deleted END
+	if _, err := tx.exec(`UPDATE object SET body = NULL, record = NULL, version = '', target = '', cid = '', deleted = CASE WHEN deleted = 0 THEN ? ELSE deleted END
 		WHERE subject = ?`, tx.now.UnixMicro(), string(subject)); err != nil {
 		return fmt.Errorf("forgetting bodies: %w", err)
 	}

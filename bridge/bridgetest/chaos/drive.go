@@ -49,6 +49,8 @@ func (d *driver) drive(ctx context.Context, acts []oracle.Act, pace time.Duratio
 // driver does acts.
 type driver struct {
 	r *Rig
+	// after is told of every act that was done.
+	after func(context.Context, oracle.Act)
 
 	mu     sync.Mutex
 	refs   map[string]atprototest.Ref
@@ -60,6 +62,9 @@ func (d *driver) line(ctx context.Context, acts []oracle.Act, pace time.Duration
 	for _, a := range acts {
 		if err := d.do(ctx, a); err != nil {
 			return fmt.Errorf("%s: %s %s: %w", a.Author, a.Verb, a.Item, err)
+		}
+		if d.after != nil {
+			d.after(ctx, a)
 		}
 		select {
 		case <-time.After(pace):

@@ -3,13 +3,12 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"footbridge/bridge/bridgetest/oracle"
 )
@@ -21,28 +20,67 @@ func f12(ctx context.Context, p Plan, rep *Report) error {
 	s.Size.Authors = leavers/2 + 2
 	s.Size.Events = min(max(s.Size.Events, 15*s.Size.Authors), 10_000)
 	return within(ctx, s, func(r *Rig) error {
-		acts := withoutAnswersTo(oracle.Generate(p.Seed, s.Size), leavers/2)
-		pace := 20 * time.Millisecond
-		span := pace * time.Duration(len(acts)/(2*s.Size.Authors)+1)
-		d := newDriver(r)
-		w := &watcher{r: r}
-		group, inner := errgroup.WithContext(ctx)
-		group.Go(func() error { return d.drive(inner, acts, pace) })
-		rng := p.rand()
-		for i := range leavers / 2 {
-			for _, side := range []oracle.Side{oracle.Fediverse, oracle.ATmosphere} {
-				at := time.Duration(rng.Int64N(int64(span + time.Second)))
-				burst := rand.New(rand.NewPCG(p.Seed, rng.Uint64()))
-				group.Go(func() error { return w.leave(inner, d, oracle.Author(side, i), side, at, burst) })
-			}
-		}
-		if err := group.Wait(); err != nil {
+		acts := withLeaving(withoutAnswersTo(oracle.Generate(p.Seed, s.Size), leavers/2), leavers/2, p.rand())
+		d, w := newDriver(r), &watcher{r: r}
+		d.after = w.left
+		err := d.drive(ctx, acts, 5*time.Millisecond)
+		w.looks.Wait()
+		if err != nil {
 			return err
 		}
 		rep.did("%d withdrawals", leavers)
+		rep.did("nothing more is seen after %.2f s at the most", r.lastAfterLeaving().Seconds())
 		rep.Failed = append(rep.Failed, w.visible...)
 		return r.judge(ctx, rep)
 	})
+}
+
+// withLeaving puts into the acts of the first n authors of each side, at a random place, a burst of posts and the
+// withdrawal; what they did afterwards in the workload they still do, and it must not cross any more.
+func withLeaving(acts []oracle.Act, n int, rng *rand.Rand) (out []oracle.Act) {
+	lines := map[string][]oracle.Act{}
+	for _, a := range acts {
+		lines[a.Author] = append(lines[a.Author], a)
+	}
+	burst := 0
+	for i := range n {
+		for _, side := range []oracle.Side{oracle.Fediverse, oracle.ATmosphere} {
+			name := oracle.Author(side, i)
+			at := rng.IntN(len(lines[name]) + 1)
+			var leaving []oracle.Act
+			for range 5 + rng.IntN(20) {
+				burst++
+				item := fmt.Sprintf("item8%05d", burst)
+				leaving = append(leaving, oracle.Act{Verb: oracle.Post, Author: name, Side: side, Item: item, Rev: 1, Text: item + " rev1 in flight"})
+			}
+			leaving = append(leaving, oracle.Act{Verb: oracle.Withdraw, Author: name, Side: side, Item: "leave " + name})
+			lines[name] = slices.Insert(lines[name], at, leaving...)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		for _, a := range lines[name] {
+			a.Seq = len(out) + 1
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// lastAfterLeaving is the longest time after a withdrawal at which something of the person was still made.
+func (r *Rig) lastAfterLeaving() (most time.Duration) {
+	c := r.Case()
+	gone := map[string]time.Time{}
+	for _, a := range c.Acts {
+		if a.Verb == oracle.Withdraw {
+			gone[a.Author] = a.At
+		}
+	}
+	for _, s := range c.Seen {
+		if at, ok := gone[s.Author]; ok && marker.Match(s.Raw) && !strings.Contains(string(s.Raw), `elete`) {
+			most = max(most, s.At.Sub(at))
+		}
+	}
+	return most
 }
 
 // withoutAnswersTo leaves out what answers or likes things of the first n authors of each side: they will leave, and
@@ -58,52 +96,37 @@ func withoutAnswersTo(acts []oracle.Act, n int) []oracle.Act {
 			theirs[a.Item] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(acts), func(a oracle.Act) bool { return a.Of != "" && theirs[a.Of] })
+	for _, a := range acts { // what answers goes, with all that concerns it
+		if a.Of != "" && theirs[a.Of] {
+			theirs["-"+a.Item] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(acts), func(a oracle.Act) bool { return theirs["-"+a.Item] || a.Of != "" && theirs["-"+a.Of] })
 }
 
 // watcher looks at what is shown of people who left.
 type watcher struct {
 	r       *Rig
+	looks   sync.WaitGroup
 	mu      sync.Mutex
 	visible []string
 }
 
-// leave writes a burst of posts, leaves in the midst of it, and looks two seconds later.
-func (w *watcher) leave(ctx context.Context, d *driver, name string, side oracle.Side, at time.Duration, rng *rand.Rand) error {
-	select {
-	case <-time.After(at):
-	case <-ctx.Done():
-		return ctx.Err()
+// left looks at the AppView two seconds after somebody left. What reaches fediverse servers late, the oracle sees.
+func (w *watcher) left(ctx context.Context, a oracle.Act) {
+	if a.Verb != oracle.Withdraw || a.Side == oracle.ATmosphere {
+		return
 	}
-	n := len(name) // the burst's own markers: by author
-	_, _ = fmt.Sscanf(strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyz"), "%d", &n)
-	base := 700_000 + n*20
-	if side == oracle.ATmosphere {
-		base += 100_000
-	}
-	for i := range 3 + rng.IntN(8) {
-		item := fmt.Sprintf("item%06d", base+i)
-		a := oracle.Act{Seq: 1_000_000 + base + i, Verb: oracle.Post, Author: name, Side: side, Item: item, Rev: 1, Text: item + " rev1 in flight"}
-		if err := d.do(ctx, a); err != nil {
-			return err
+	w.looks.Go(func() {
+		select {
+		case <-time.After(2 * time.Second):
+			w.check(ctx, a.Author)
+		case <-ctx.Done():
 		}
-	}
-	if err := d.do(ctx, oracle.Act{Seq: 2_000_000, Verb: oracle.Withdraw, Author: name, Side: side, Item: "leave " + name}); err != nil {
-		return err
-	}
-	return w.check(ctx, name, side)
+	})
 }
 
-// check asks the AppView for somebody who left two seconds ago.
-func (w *watcher) check(ctx context.Context, name string, side oracle.Side) error {
-	select {
-	case <-time.After(2 * time.Second):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if side == oracle.ATmosphere {
-		return nil // the oracle sees what arrives late
-	}
+func (w *watcher) check(ctx context.Context, name string) {
 	did := w.r.people[name].copy
 	_, err := w.r.view.Profile(ctx, did)
 	posts, _ := w.r.feed(ctx, did) // an error is what is hoped for
@@ -112,5 +135,4 @@ func (w *watcher) check(ctx context.Context, name string, side oracle.Side) erro
 		defer w.mu.Unlock()
 		w.visible = append(w.visible, fmt.Sprintf("2 s after %s left, the AppView shows the profile (%v) and %d posts", name, err == nil, len(posts)))
 	}
-	return nil
 }

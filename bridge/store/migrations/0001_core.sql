@@ -27,7 +27,7 @@ CREATE TABLE object (
   ledger   BIGINT NOT NULL,
   body     BYTEA,
   record   BYTEA,
-  hash     TEXT NOT NULL DEFAULT '',
+  version  TEXT NOT NULL DEFAULT '',
   created  BIGINT NOT NULL,
   updated  BIGINT NOT NULL,
   deleted  BIGINT NOT NULL DEFAULT 0,
