@@ -32,21 +32,29 @@ func apart(cmd *exec.Cmd, flags uintptr) {
 	cmd.SysProcAttr = attr
 }
 
-// mountPackages lays the unpacked Debian packages under /usr of this mount namespace, so that every program finds its
+// mountPackages lays the unpacked Debian packages under the folders of this mount namespace, so that every program finds its
 // files where it expects them. The machine's own files come first.
 func (in *installed) mountPackages() error {
 	// Nothing mounted here may be seen outside.
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making the mounts private: %w", err)
 	}
-	extra := in.unpacked("usr")
-	if _, err := os.Stat(extra); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err := syscall.Mount("overlay", "/usr", "overlay", syscall.MS_RDONLY, "lowerdir=/usr:"+extra); err != nil {
-		return fmt.Errorf("laying the unpacked packages under /usr: %w", err)
+	// One folder at a time: one that has mounts of its own below it (/usr/local, say) cannot be laid over by a user.
+	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/include", "/usr/share"} {
+		if err := lay(in.unpacked(dir), dir); err != nil {
+			return fmt.Errorf("laying the unpacked packages under %s: %w", dir, err)
+		}
 	}
 	return nil
+}
+
+func lay(extra, dir string) error {
+	for _, d := range []string{extra, dir} {
+		if _, err := os.Stat(d); errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+	}
+	return syscall.Mount("overlay", dir, "overlay", syscall.MS_RDONLY, "lowerdir="+dir+":"+extra)
 }
 
 // execWith replaces this process by a command that sees the unpacked packages.

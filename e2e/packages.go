@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -48,7 +49,8 @@ func (in *installed) missing(cached bool) []string {
 			out = append(out, pkg)
 		}
 	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (in *installed) has(program string, cached bool) bool {
@@ -89,9 +91,12 @@ func (in *installed) download(ctx context.Context, packages []string) error {
 }
 
 func (in *installed) unpack(ctx context.Context) error {
-	root := in.unpacked("")
-	if err := os.RemoveAll(root); err != nil {
-		return err
+	// Renamed at the end: a half unpacked root must not be taken for a whole one.
+	root := in.unpacked("") + ".new"
+	for _, old := range []string{root, in.unpacked("")} {
+		if err := os.RemoveAll(old); err != nil {
+			return err
+		}
 	}
 	// /bin, /lib and /sbin are part of /usr on every Debian of today.
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
@@ -114,5 +119,5 @@ func (in *installed) unpack(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return os.Rename(root, in.unpacked(""))
 }

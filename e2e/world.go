@@ -150,13 +150,16 @@ func (w *world) startNames(ctx context.Context) error {
 
 func (w *world) ca() string { return filepath.Join(w.state, "ca", "ca.pem") }
 
+// tap is the file in which the TLS front writes down all that passes.
+func (w *world) tap() string { return filepath.Join(w.state, "tap.jsonl") }
+
 func (w *world) startTLS(ctx context.Context) error {
 	ready := func(context.Context) error {
 		var err error
 		w.http, err = trusting(w.ca())
 		return err
 	}
-	return w.peer(ctx, ready, "tlsfront", nil, w.state, w.in.bin("tlsfront"), "-dir", filepath.Join(w.state, "ca"), "-listen", "127.0.0.1:443",
+	return w.peer(ctx, ready, "tlsfront", nil, w.state, w.in.bin("tlsfront"), "-dir", filepath.Join(w.state, "ca"), "-listen", "127.0.0.1:443", "-tap", w.tap(),
 		"bridge.test=127.0.0.1:9000", ".bridge.test=127.0.0.1:9000", "fedi-a.test=127.0.0.1:8082", "fedi-b.test=127.0.0.1:8083",
 		".pdsa.test=127.0.0.1:2583")
 }
