@@ -19,12 +19,12 @@ import (
 )
 
 // permit asks the real gate for leave to erase, which needs no grant.
-func (r *rig) permit() consent.Permit {
+func (r *rig) permit(ctx context.Context) consent.Permit {
 	r.Helper()
 	gate := consent.NewGate(consent.Config{Secret: make([]byte, 32)})
 	var p consent.Permit
-	r.ok(store.Room[consent.Tx]{DB: r.db}.View(r.Context(), func(tx consent.Tx) (err error) {
-		p, err = gate.Erase(r.Context(), tx, identity.Subject("did:plc:somebody"))
+	r.ok(store.Room[consent.Tx]{DB: r.db}.View(ctx, func(tx consent.Tx) (err error) {
+		p, err = gate.Erase(ctx, tx, identity.Subject("did:plc:somebody"))
 		return err
 	}))
 	return p
@@ -52,7 +52,7 @@ func TestChatBothWays(t *testing.T) {
 			return errors.New("not yet")
 		}
 		heard <- m
-		return chat.Send(ctx, r.permit(), m.From, "you said "+m.Text)
+		return chat.Send(ctx, r.permit(ctx), m.From, "you said "+m.Text)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -88,7 +88,7 @@ func TestChatClosedAndWithoutPermit(t *testing.T) {
 		t.Errorf("%d messages without a permit", n)
 	}
 	r.net.Chat.CloseFor(anna.DID)
-	if err := chat.Send(t.Context(), r.permit(), syntax.DID(anna.DID), "hello"); !errors.Is(err, atproto.ErrChatClosed) {
+	if err := chat.Send(t.Context(), r.permit(t.Context()), syntax.DID(anna.DID), "hello"); !errors.Is(err, atproto.ErrChatClosed) {
 		t.Errorf("closed: %v", err)
 	}
 }

@@ -37,7 +37,7 @@ func TestPLCLife(t *testing.T) {
 	if err := plc.Submit(t.Context(), consent.Permit{}, did, encodeOp(t, genesis)); !errors.Is(err, consent.ErrNoPermit) {
 		t.Errorf("without a permit: %v", err)
 	}
-	r.ok(plc.Submit(t.Context(), r.permit(), did, encodeOp(t, genesis)))
+	r.ok(plc.Submit(t.Context(), r.permit(t.Context()), did, encodeOp(t, genesis)))
 	data, err := plc.Data(t.Context(), did)
 	r.ok(err)
 	if data.AlsoKnownAs[0] != "at://anna.social.ap.test" || data.Services["atproto_pds"].Endpoint != "https://bridge.example" {
@@ -47,16 +47,16 @@ func TestPLCLife(t *testing.T) {
 	r.ok(err)
 	next.SetHandle("anna2.social.ap.test")
 	r.ok(next.Sign(rotation))
-	r.ok(plc.Submit(t.Context(), r.permit(), did, encodeOp(t, next)))
+	r.ok(plc.Submit(t.Context(), r.permit(t.Context()), did, encodeOp(t, next)))
 	if d, err := r.resolver.Document(t.Context(), did); err != nil || d.AlsoKnownAs[0] != "at://anna2.social.ap.test" {
 		t.Errorf("document %+v, %v", d, err)
 	}
-	if err := plc.Submit(t.Context(), r.permit(), did, encodeOp(t, next)); err == nil {
+	if err := plc.Submit(t.Context(), r.permit(t.Context()), did, encodeOp(t, next)); err == nil {
 		t.Error("the same operation was taken twice")
 	}
 	tomb, err := next.Tombstone(rotation)
 	r.ok(err)
-	r.ok(plc.Submit(t.Context(), r.permit(), did, encodeOp(t, tomb)))
+	r.ok(plc.Submit(t.Context(), r.permit(t.Context()), did, encodeOp(t, tomb)))
 	if _, err := r.resolver.ResolveDID(t.Context(), did); !errors.Is(err, atproto.ErrNotFound) {
 		t.Errorf("after the tombstone: %v", err)
 	}

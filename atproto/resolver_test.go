@@ -131,9 +131,9 @@ func TestHandleInvalid(t *testing.T) {
 		"server error":         {"anna.example.com", "500", nil},
 	}
 	for name, c := range cases {
-		web, r, _ := newWeb(t, func(context.Context, string) ([]string, error) {
+		web, r, _ := newWeb(t, func(ctx context.Context, name string) ([]string, error) {
 			if c.txt == nil {
-				return noTXT(t.Context(), "")
+				return noTXT(ctx, name)
 			}
 			return c.txt, nil
 		})
@@ -152,9 +152,9 @@ func TestHandleInvalid(t *testing.T) {
 }
 
 func TestDNSAnswersWithForeignRecords(t *testing.T) {
-	_, r, _ := newWeb(t, func(_ context.Context, name string) ([]string, error) {
+	_, r, _ := newWeb(t, func(ctx context.Context, name string) ([]string, error) {
 		if name != "_atproto.anna.example.com" {
-			return noTXT(t.Context(), name)
+			return noTXT(ctx, name)
 		}
 		return []string{"v=spf1 -all", "did=", "did=" + string(someDID), "did=" + string(someDID)}, nil
 	})
