@@ -51,7 +51,7 @@ func (h *Host) subscribeRepos(c echo.Context) error {
 	go listen(ws, cancel)
 	s := &subscriber{h: h, ws: ws}
 	if err := s.serve(ctx, cursor); err != nil && ctx.Err() == nil {
-		h.log.Info("subscriber cut", "reason", err)
+		h.log.Debug("subscriber cut", "reason", err) // the reason names an address
 	}
 	return nil
 }
