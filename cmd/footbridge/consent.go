@@ -25,7 +25,7 @@ type ConsentCmd struct {
 	Verify  consentVerifyCmd `cmd:"" name:"verify-receipt" help:"Check a receipt, offline."`
 	Halt    consentHaltCmd   `cmd:"" help:"Stop all publishing at once; erasing goes on."`
 	Unhalt  consentUnhaltCmd `cmd:"" help:"Let publishing go on."`
-	Panic   consentPanicCmd  `cmd:"" help:"Hide everything of one person at once."`
+	Panic   consentPanicCmd  `cmd:"" help:"Stop everything of one person at once."`
 	Key     consentKeyCmd    `cmd:"" help:"Print the key that receipts and checkpoints are verified with."`
 	Signals consentLookCmd   `cmd:"" name:"signals" help:"What a profile document says about bridges (actor JSON from standard input)."`
 }
@@ -200,8 +200,8 @@ type consentPanicCmd struct {
 	Subject string `arg:"" help:"Actor id or DID."`
 }
 
-// Run stops all publishing for the person at once: the gate reads the state with every permit. Copies are hidden by the
-// running bridge within its next round of upkeep.
+// Run stops all publishing for the person at once: the gate reads the state with every permit. What is there already is
+// hidden by the running bridge, so that is said.
 func (q consentPanicCmd) Run(ctx context.Context, c *app.Config, s streams) error {
 	return withDesk(ctx, c, func(db store.Room[consent.Tx], desk *consent.Desk, _ string) error {
 		var ch consent.Change
@@ -210,7 +210,7 @@ func (q consentPanicCmd) Run(ctx context.Context, c *app.Config, s streams) erro
 			return err
 		})
 		if err == nil {
-			_, err = fmt.Fprintf(s.out, "%s\n", ch.State)
+			_, err = fmt.Fprintf(s.out, "%s: nothing new is published for this person. To hide the copies as well: footbridge moderate\n", ch.State)
 		}
 		return err
 	})
