@@ -248,3 +248,37 @@ func (b *Bridge) instanceDocument() *activitypub.LocalActor {
 		"url": b.Settings.BaseURL + "/", "inbox": string(id) + "/inbox", "outbox": string(id) + "/outbox", "manuallyApprovesFollowers": true,
 	}}
 }
+
+// Owner tells whom an object of the fediverse belongs to, if it is in the object map (activitypub.Authority).
+func (b *Bridge) Owner(ctx context.Context, objectID string) (owner identity.ActorID, ok bool) {
+	err := b.Store.View(ctx, func(tx Tx) error {
+		found, err := tx.ObjectsByAPID(objectID)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		acc, err := account(tx, found[0].Subject)
+		if err == nil && acc != nil {
+			owner, ok = acc.Actor, true
+		}
+		return err
+	})
+	if err != nil {
+		return "", true // in doubt it belongs to nobody who asks
+	}
+	return owner, ok
+}
+
+// Knows tells whether anything here has to do with an actor, so that the deletion of a stranger costs no fetch.
+func (b *Bridge) Knows(ctx context.Context, id identity.ActorID) bool {
+	knows := true
+	err := b.Store.View(ctx, func(tx Tx) error {
+		acc, err := known(tx.AccountByActor(id))
+		if err != nil || acc != nil {
+			return err
+		}
+		follows, err := tx.FollowersOf(id)
+		knows = len(follows) > 0
+		return err
+	})
+	return knows || err != nil
+}

@@ -214,7 +214,7 @@ func (a *App) openBridge(context.Context) error {
 	client := activitypub.NewClient(activitypub.ClientOptions{HTTP: documents, Keys: late, Instance: identity.ActorID(a.Config.PublicURL + "/actor"),
 		Hosts: activitypub.NewHostMemory(apStore, a.o.Now), Blocked: late.blocked, UserAgent: a.userAgent(), Now: a.o.Now})
 	resolver := a.resolver(documents)
-	if err := a.openHost(); err != nil {
+	if err := a.openHost(resolver, gate); err != nil {
 		return err
 	}
 	journal, err := a.openJournal()
@@ -258,12 +258,16 @@ func (a *App) resolver(client *http.Client) *atproto.Resolver {
 		Insecure: len(a.Config.DevAllow) > 0, HandleURL: a.o.HandleURL, Now: a.o.Now, UserAgent: a.userAgent()})
 }
 
-func (a *App) openHost() (err error) {
+func (a *App) openHost(resolver *atproto.Resolver, gate consent.PermitSource) error {
 	blobs, err := pds.NewDiskBlobs(filepath.Join(a.Config.DataDir, "blobs"), a.o.Now)
 	if err != nil {
 		return err
 	}
-	a.Host, err = pds.New(pds.Options{Store: store.Room[pds.Tx]{DB: a.DB}, Keys: a.keys, Blobs: blobs, Hostname: a.Config.Host(),
+	migration, err := a.migration(resolver, gate)
+	if err != nil {
+		return err
+	}
+	a.Host, err = pds.New(pds.Options{Store: store.Room[pds.Tx]{DB: a.DB}, Keys: a.keys, Blobs: blobs, Hostname: a.Config.Host(), URL: a.Config.PublicURL, Migration: migration,
 		HandleDomains: []string{a.Config.HandleZone}, Contact: a.Config.Contact, Version: string(a.o.Version), Now: a.o.Now, Log: a.o.Log})
 	return err
 }
@@ -273,6 +277,7 @@ func (a *App) openFediverse(client *activitypub.Client, apStore store.Room[activ
 	a.server, err = activitypub.NewServer(activitypub.ServerOptions{
 		Base: a.Config.PublicURL, Instance: a.Bridge.InstanceActor(), Bot: a.Bridge.BotActor(), Directory: a.Bridge.Directory(), Keys: a.Bridge,
 		Verifier: activitypub.NewVerifier(a.Config.PublicURL, ring, a.o.Now), Client: client, Store: apStore, Inbox: a.Bridge.AcceptInbound,
+		Authority: activitypub.Authority{Owner: a.Bridge.Owner}, Knows: a.Bridge.Knows,
 		Software: activitypub.Software{Name: "footbridge", Version: string(a.o.Version)}, Secure: a.Config.SecureMode, Log: a.o.Log, Now: a.o.Now,
 	})
 	return err
