@@ -36,7 +36,7 @@ type check struct {
 }
 
 func (t *tale) checks() []check {
-	return []check{
+	return append([]check{
 		{"join-from-fediverse", t.joinFromFediverse},
 		{"join-from-atmosphere", t.joinFromATmosphere},
 		{"fediverse-post-on-appview", t.fediversePost},
@@ -56,11 +56,12 @@ func (t *tale) checks() []check {
 		{"only-public-crosses", t.onlyPublic},
 		{"strangers-words-stay", t.strangersStay},
 		{"strangers-are-unknown", t.strangersAreUnknown},
+		{"fedify-is-understood", t.understood},
 		{"kill-9-loses-nothing", t.kill},
 		{"leave-fediverse-by-block", t.leaveFediverse},
 		{"leave-fediverse-by-word", t.leaveByWord},
 		{"leave-atmosphere-by-block", t.leaveATmosphere},
-	}
+	}, t.browserChecks()...)
 }
 
 // runInside runs one round in the namespace that the process is in.
@@ -79,8 +80,11 @@ func runInside(ctx context.Context, name, only string) int {
 		return 1
 	}
 	t := &tale{w: w, a: &fedi{w: w, origin: fediA}, b: &fedi{w: w, origin: fediB}}
-	passed, failed := 0, 0
-	for _, c := range t.checks() {
+	passed, failed, checks := 0, 0, t.checks()
+	if os.Getenv("E2E_SCREENS") != "" {
+		checks = t.browserChecks() // they need no other
+	}
+	for _, c := range checks {
 		began := time.Now()
 		err := c.run(ctx)
 		took := time.Since(began).Round(10 * time.Millisecond)

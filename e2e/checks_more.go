@@ -227,7 +227,7 @@ func (t *tale) gone(ctx context.Context, uri string) error {
 }
 
 func (t *tale) answersGone(ctx context.Context, id string) error {
-	return eventually(ctx, patience, func(ctx context.Context) error {
+	return eventually(ctx, erasurePatience, func(ctx context.Context) error {
 		status, _, err := t.w.fetch(ctx, http.MethodGet, id, "application/activity+json", nil)
 		if err == nil && status != http.StatusGone {
 			err = fmt.Errorf("%s answers %d, not 410", id, status)
@@ -395,6 +395,9 @@ func (t *tale) leaveFediverse(ctx context.Context) error {
 	}
 	return t.inactive(ctx, t.fredCopy)
 }
+
+// erasurePatience is how long an actor may go on showing its key, with which hundreds of Deletes are verified.
+const erasurePatience = 4 * time.Minute
 
 // leaveATmosphere: Fedify gets the Deletes, and the actor answers 410.
 func (t *tale) leaveATmosphere(ctx context.Context) error {

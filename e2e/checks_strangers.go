@@ -133,22 +133,31 @@ func (t *tale) left(ctx context.Context) (map[string][]byte, error) {
 		return nil, err
 	}
 	left := map[string][]byte{"firehose": firehose, "directory": t.ours(plc)}
+	return left, t.eachTapped(func(e tapped) error { return file(e, left) })
+}
+
+// eachTapped reads what the TLS front wrote down.
+func (t *tale) eachTapped(use func(tapped) error) error {
 	f, err := os.Open(t.w.tap())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = f.Close() }() // only read
 	lines := bufio.NewReaderSize(f, 1<<20)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return left, nil
+			return nil
+		}
+		var e tapped
+		if err == nil {
+			err = json.Unmarshal(line, &e)
+		}
+		if err == nil {
+			err = use(e)
 		}
 		if err != nil {
-			return nil, err
-		}
-		if err := sort(line, left); err != nil {
-			return nil, err
+			return fmt.Errorf("reading the tap: %w", err)
 		}
 	}
 }
@@ -164,26 +173,52 @@ func (t *tale) ours(export []byte) []byte {
 	return out
 }
 
+// understood: nothing that Fedify sent so far was refused as malformed or not allowed, nor did the bridge fail on it. (401 is
+// the first of two knocks.)
+func (t *tale) understood(context.Context) error {
+	refused, posts := map[string]int{}, 0
+	err := t.eachTapped(func(e tapped) error {
+		if e.Host != "bridge.test" || e.Method != http.MethodPost || !strings.HasSuffix(e.Path, "/inbox") {
+			return nil
+		}
+		posts++
+		if e.Status == http.StatusBadRequest || e.Status == http.StatusForbidden || e.Status >= 500 {
+			var a struct{ Type, Actor string }
+			_ = json.Unmarshal(e.Request, &a) // what is not JSON has no type
+			refused[fmt.Sprintf("%d for %s of %s", e.Status, a.Type, a.Actor)]++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if posts == 0 {
+		return errors.New("the tap shows no post to an inbox")
+	}
+	if len(refused) > 0 {
+		return fmt.Errorf("refused: %v", refused)
+	}
+	return nil
+}
+
 type tapped struct {
 	Method, Host, Path, UserAgent string
+	Status                        int
 	Encoding                      string
 	Request, Response             []byte
 }
 
-func sort(line []byte, left map[string][]byte) error {
-	var e tapped
-	if err := json.Unmarshal(line, &e); err != nil {
-		return fmt.Errorf("reading the tap: %w", err)
-	}
+// file puts an exchange where it belongs: an answer of the bridge, a request of the bridge, or neither.
+func file(e tapped, left map[string][]byte) error {
 	if e.Host == "bridge.test" || strings.HasSuffix(e.Host, ".bridge.test") {
 		body := e.Response
 		if e.Encoding == "gzip" {
 			r, err := gzip.NewReader(bytes.NewReader(body))
 			if err != nil {
-				return fmt.Errorf("reading the tap: %w", err)
+				return err
 			}
 			if body, err = io.ReadAll(r); err != nil {
-				return fmt.Errorf("reading the tap: %w", err)
+				return err
 			}
 		}
 		left["answers"] = append(left["answers"], body...)

@@ -53,7 +53,7 @@ func install(ctx context.Context) (*installed, error) {
 
 // nodePackages installs by the lock files, again only when one of them has changed.
 func (in *installed) nodePackages(ctx context.Context) error {
-	for _, name := range []string{"runtime", "fedify", "atproto"} {
+	for _, name := range []string{"runtime", "fedify", "atproto", "browser"} {
 		if err := in.nodePackage(ctx, name); err != nil {
 			return fmt.Errorf("npm packages of %s: %w", name, err)
 		}

@@ -27,6 +27,7 @@ func main() {
 	inside := flag.String("inside", "", "internal: run this round in the current namespace")
 	only := flag.String("run", "", "run only checks whose name contains this (those they build on too)")
 	round := flag.Int("round", 0, "1: defaults, 2: PostgreSQL and Redis; 0: both")
+	screens := flag.String("screens", "", "run only the checks with the browser, and write pictures of the pages into this folder")
 	with := flag.String("with", "", "internal: run a command with the packages unpacked in this cache")
 	flag.Parse()
 	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // an ordinary user lacks these; dnsmasq is there
@@ -38,6 +39,13 @@ func main() {
 	defer stop()
 	if *inside != "" {
 		os.Exit(runInside(ctx, *inside, *only))
+	}
+	if *screens != "" {
+		*round = 1
+		if err := picturesInto(*screens); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	os.Exit(runAll(ctx, *round, *only))
 }

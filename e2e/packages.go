@@ -16,6 +16,7 @@ import (
 var debian = map[string]string{
 	"dnsmasq": "dnsmasq-base", "npm": "npm", "gcc": "gcc", "g++": "g++", "make": "make", "python3": "python3",
 	"redis-server": "redis-server", "redis-cli": "redis-server", "/usr/lib/postgresql/*/bin/initdb": "postgresql",
+	"/usr/lib/chromium/chromium": "chromium", "/usr/share/fonts/*/*/NotoSansArabic-Regular.ttf": "fonts-noto-core",
 }
 
 func (in *installed) unpacked(path string) string {
@@ -114,10 +115,15 @@ func (in *installed) unpack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Not dpkg-deb -x, which would put folders in the place of the links.
+	const extract = `dpkg-deb --fsys-tarfile "$0" | tar -x --keep-directory-symlink --no-same-owner -C "$1"`
 	for _, a := range archives {
-		if err := in.run(ctx, root, "dpkg-deb", "-x", a, root); err != nil {
+		if err := in.run(ctx, root, "sh", "-ec", extract, a, root); err != nil {
 			return err
 		}
 	}
-	return os.Rename(root, in.unpacked(""))
+	if err := os.Rename(root, in.unpacked("")); err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(in.cache, "debian", "cache"))
 }

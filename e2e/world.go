@@ -22,6 +22,7 @@ const (
 	bridgeURL  = "https://bridge.test"
 	fediA      = "https://fedi-a.test"
 	fediB      = "https://fedi-b.test"
+	pdsB       = "https://pdsb.test" // OAuth wants https and no port
 )
 
 // world is one round's peers and the bridge between them.
@@ -35,6 +36,7 @@ type world struct {
 	started     []*process
 	bridge      *process
 	http        *http.Client
+	masto       *masto
 }
 
 // process is something that was started here, and will be stopped by its own id.
@@ -129,7 +131,7 @@ func (w *world) up(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"names", w.startNames}, {"TLS", w.startTLS}, {"PostgreSQL and Redis", w.startServices}, {"PLC, PDS and AppView", w.startATProto},
-		{"relay", w.startRelay}, {"Fedify", w.startFedify}, {"the bridge", w.startBridge},
+		{"relay", w.startRelay}, {"Fedify", w.startFedify}, {"masto.test", w.startMasto}, {"the bridge", w.startBridge},
 	} {
 		began := time.Now()
 		if err := step.run(ctx); err != nil {
@@ -161,7 +163,7 @@ func (w *world) startTLS(ctx context.Context) error {
 	}
 	return w.peer(ctx, ready, "tlsfront", nil, w.state, w.in.bin("tlsfront"), "-dir", filepath.Join(w.state, "ca"), "-listen", "127.0.0.1:443", "-tap", w.tap(),
 		"bridge.test=127.0.0.1:9000", ".bridge.test=127.0.0.1:9000", "fedi-a.test=127.0.0.1:8082", "fedi-b.test=127.0.0.1:8083",
-		".pdsa.test=127.0.0.1:2583")
+		".pdsa.test=127.0.0.1:2583", "pdsb.test=127.0.0.1:2593", ".pdsb.test=127.0.0.1:2593", "masto.test=127.0.0.1:8084")
 }
 
 // startServices starts a PostgreSQL and a Redis: the AppView needs them in every round.
@@ -196,7 +198,7 @@ func (w *world) startServices(ctx context.Context) error {
 
 func (w *world) startATProto(ctx context.Context) error {
 	env := []string{
-		"STRICT=1", "REAL_HANDLES=1", "PDS_PORTS=2583", "ONLY_FIREHOSES=ws://localhost:2470", "CRAWLERS=" + relayURL, "LOG_ENABLED=false",
+		"STRICT=1", "REAL_HANDLES=1", "PDS_PORTS=2583,2593", "PDS_HOSTS=,pdsb.test", "ONLY_FIREHOSES=ws://localhost:2470", "CRAWLERS=" + relayURL, "LOG_ENABLED=false",
 		"DB_POSTGRES_URL=" + w.env["FOOTBRIDGE_TEST_POSTGRES"], "REDIS_HOST=" + w.env["FOOTBRIDGE_TEST_REDIS"], "NODE_EXTRA_CA_CERTS=" + w.ca(), "NODE_ENV=development",
 	}
 	ready := func(ctx context.Context) error { return w.ok(ctx, "http://localhost:2580/") }
