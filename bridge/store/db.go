@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
@@ -42,6 +43,8 @@ type DB struct {
 	closing  chan struct{}
 	done     sync.WaitGroup
 	once     sync.Once
+
+	wiping atomic.Bool // the write-ahead log is to be emptied
 
 	hooks sync.Mutex
 	wakes []func() // called after commits that enqueued jobs
@@ -94,7 +97,7 @@ func (db *DB) connect(o Options) error {
 	db.path = o.Path
 	// A file: URI gives ?, # and % a meaning, which they must not have in a path.
 	path := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(o.Path)
-	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)&_txlock=immediate"
+	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)&_pragma=secure_delete(ON)&_txlock=immediate"
 	var err error
 	// The writer alone gets a page cache that holds the hot ends of a long outbox; 32 MiB.
 	if db.write, err = sql.Open("sqlite", dsn+"&_pragma=cache_size(-32768)"); err != nil {

@@ -221,6 +221,7 @@ func (tx *Tx) LedgerShred(indexes []int64) error {
 			return err
 		}
 	}
+	tx.wipe()
 	return nil
 }
 

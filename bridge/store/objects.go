@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"footbridge/bridge"
@@ -62,6 +63,23 @@ func (tx *Tx) ObjectsOfKind(subject identity.Subject, kind string, before time.T
 // ObjectsAt implements bridge.ObjectTx.
 func (tx *Tx) ObjectsAt(target, kind string, limit int) ([]bridge.Object, error) {
 	return tx.objects("WHERE target = ? AND kind = ? AND deleted = 0 ORDER BY created LIMIT ?", target, kind, limit)
+}
+
+// ObjectPaths implements bridge.ObjectTx.
+func (tx *Tx) ObjectPaths(subject identity.Subject) (map[string]string, error) {
+	paths := map[string]string{}
+	err := tx.each("SELECT uri, cid FROM object WHERE subject = ? AND native = 'at' AND kind <> 'profile' AND deleted = 0", []any{string(subject)},
+		func(scan func(...any) error) error {
+			var uri, cid string
+			if err := scan(&uri, &cid); err != nil {
+				return err
+			}
+			if path, ok := strings.CutPrefix(uri, "at://"+string(subject)+"/"); ok {
+				paths[path] = cid
+			}
+			return nil
+		})
+	return paths, err
 }
 
 // CountObjects implements bridge.ObjectTx.

@@ -79,6 +79,7 @@ func (db *DB) writer() {
 		select {
 		case r := <-db.requests:
 			db.runBatch(db.gather(r))
+			db.wipeLog()
 		case <-db.closing:
 			return
 		}
