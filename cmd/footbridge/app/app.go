@@ -226,7 +226,7 @@ func (a *App) openBridge(context.Context) error {
 		Store: store.Room[bridge.Tx]{DB: a.DB}, Gate: gate, Desk: a.Desk, Keys: a.keys, Host: a.Host, Fetcher: client, Sender: client,
 		Actors: activitypub.NewActors(client, apStore), KeyMaker: func(context.Context) (activitypub.KeyPair, error) { return a.pool.Get() },
 		Resolver: resolver, Reader: atproto.NewClient(resolver), PLC: atproto.NewPLC(a.Config.PLCURL, resolver), Media: a.guard.Client(bridge.MaxVideoFetch),
-		Breaker: queue.NewBreaker(queue.BreakerOptions{Now: a.o.Now}), Journal: journal, Interest: atproto.NewDIDSet(), Observe: a.observe, Now: a.o.Now, Log: a.o.Log,
+		Breaker: queue.NewBreaker(queue.BreakerOptions{Now: a.o.Now}), Journal: journal, Tidy: a.tidy, Interest: atproto.NewDIDSet(), Observe: a.observe, Now: a.o.Now, Log: a.o.Log,
 		Settings: bridge.Settings{Domain: a.Config.Host(), BaseURL: a.Config.PublicURL, Zone: a.Config.HandleZone, Relays: a.Config.Relays,
 			AppView: a.Config.AppView, OneStep: a.Config.Confirm == "one_step", Offline: a.Config.Offline()},
 	})

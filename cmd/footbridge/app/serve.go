@@ -212,3 +212,12 @@ func (a *App) addresses(ctx context.Context) []netip.Addr {
 func (a *App) HandleDID(ctx context.Context, h syntax.Handle) (syntax.DID, error) {
 	return a.Host.HandleDID(ctx, h)
 }
+
+// keepDead is how long dead letters wait for the operator (retention.json).
+const keepDead = 14 * 24 * time.Hour
+
+// tidy sweeps what the queue and the sign-ins keep for a while.
+func (a *App) tidy(ctx context.Context) error {
+	_, err := a.DB.Queue().Prune(ctx, keepDead)
+	return errors.Join(err, a.DB.Update(ctx, func(tx *store.Tx) error { return tx.OAuthSweep() }))
+}
