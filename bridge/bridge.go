@@ -81,6 +81,10 @@ type Deps struct {
 	// Media fetches files of either network (guarded).
 	Media   *http.Client
 	Breaker *queue.Breaker
+	// CollectBlobs asks for the deletion of media that no repo has any more; it must not block. May be nil.
+	CollectBlobs func()
+	// Tidy, run hourly, sweeps what other rooms keep for a while (old dead letters, sign-ins); may be nil.
+	Tidy func(context.Context) error
 	// Journal may be nil: a bridge without one cannot be restored safely.
 	Journal  Journal
 	Interest *atproto.DIDSet
@@ -135,6 +139,7 @@ func (b *Bridge) Handlers() map[string]queue.Handler {
 		JobErase:     b.handleErase,
 		JobVerify:    b.handleVerify,
 		JobTombstone: b.handleTombstone,
+		JobReconcile: b.handleReconcile,
 		JobUpkeep:    b.handleUpkeep,
 	}
 }

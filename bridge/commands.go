@@ -228,3 +228,33 @@ func (b *Bridge) sayLast(tx Tx, acc *identity.Account, places int) error {
 	j.Priority = queue.Urgent
 	return tx.Enqueue(j)
 }
+
+// handleReconcile brings a copy into the state that the consent row says: somebody, or an operator's command, changed it
+// without going through the flows.
+func (b *Bridge) handleReconcile(ctx context.Context, j queue.Job) error {
+	p, err := decode[SubjectJob](j)
+	if err != nil {
+		return err
+	}
+	return b.done(ctx, j, func(tx Tx) error {
+		acc, err := account(tx, p.Subject)
+		if err != nil || acc == nil {
+			return err
+		}
+		row, err := tx.ConsentRow(p.Subject)
+		if errors.Is(err, consent.ErrNone) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return b.apply(tx, acc, consent.Change{Subject: p.Subject, State: row.State, Reason: row.Reason, Event: "reconcile", Epoch: row.Epoch, Incarnation: row.Incarnation})
+	})
+}
+
+// Reconcile is the job that does so, for commands that change consent while the bridge runs.
+func Reconcile(s identity.Subject) (queue.Job, error) {
+	j, err := job(JobReconcile, "reconcile:"+string(s), SubjectJob{Subject: s})
+	j.Priority = queue.Urgent
+	return j, err
+}

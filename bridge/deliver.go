@@ -94,12 +94,13 @@ func (b *Bridge) handleDeliver(ctx context.Context, j queue.Job) error {
 		return err
 	}
 	host := hostOf(p.Inbox)
-	if wait := b.Breaker.Allow(host); wait > 0 {
-		return queue.Snooze("host_down", wait)
-	}
 	body, permit, err := b.clear(ctx, p)
 	if err != nil {
 		return err
+	}
+	// A slot that is given must be given back: nothing may return between here and delivered.
+	if wait := b.Breaker.Allow(host); wait > 0 {
+		return queue.Hold("host_down", wait)
 	}
 	err = b.Sender.Deliver(ctx, permit, activitypub.Delivery{Inbox: p.Inbox, From: p.From, Body: body})
 	return b.delivered(ctx, j, p, host, err)
@@ -146,7 +147,8 @@ func (b *Bridge) delivered(ctx context.Context, j queue.Job, p DeliverJob, host 
 		b.Breaker.Report(host, true)
 		return nil
 	}
-	if !errors.As(err, &failed) {
+	if !errors.As(err, &failed) { // a fault of ours, not of the host
+		b.Breaker.Report(host, true)
 		return err
 	}
 	switch {
@@ -154,6 +156,7 @@ func (b *Bridge) delivered(ctx context.Context, j queue.Job, p DeliverJob, host 
 		b.Breaker.Report(host, true)
 		return b.done(ctx, j, func(tx Tx) error { return prune(tx, p.From, p.Inbox) })
 	case failed.Status == 429:
+		b.Breaker.Report(host, true)
 		return queue.RetryAfter(max(failed.RetryAfter, time.Minute), err)
 	case failed.Permanent:
 		b.Breaker.Report(host, true)

@@ -12,7 +12,10 @@ import (
 )
 
 // The bridge is an atproto.Sink: an event is durable when these return nil.
-var _ atproto.Sink = (*Bridge)(nil)
+var (
+	_ atproto.Sink       = (*Bridge)(nil)
+	_ atproto.Rememberer = (*Bridge)(nil)
+)
 
 // Commit accepts a verified commit: one job for each op, all in the lane of the author.
 func (b *Bridge) Commit(ctx context.Context, _ string, c atproto.Commit) error {
@@ -21,7 +24,7 @@ func (b *Bridge) Commit(ctx context.Context, _ string, c atproto.Commit) error {
 			return err // what our own copies do comes back from the relay; it is nobody's news
 		}
 		fresh, err := tx.Seen("at:" + string(c.DID) + ":" + c.Rev)
-		if err != nil || !fresh {
+		if err != nil || (!fresh && !c.Healed) { // what a repair found may bear a rev that was seen without it
 			return err
 		}
 		for _, op := range c.Ops {
@@ -91,6 +94,16 @@ func (b *Bridge) Account(ctx context.Context, _ string, e atproto.AccountEvent) 
 		j.Subject, j.Epoch, j.Priority = string(acc.Subject()), acc.Epoch, queue.Urgent
 		return tx.Enqueue(j)
 	})
+}
+
+// Known is what was bridged of an author, path by path (atproto.Rememberer): after a gap, what was edited or deleted in
+// it is found by comparing with this.
+func (b *Bridge) Known(ctx context.Context, did string) (known map[string]string, err error) {
+	err = b.Store.View(ctx, func(tx Tx) error {
+		known, err = tx.ObjectPaths(identity.Subject(did))
+		return err
+	})
+	return known, err
 }
 
 // SaveCursor moves the cursor of a source.

@@ -29,6 +29,7 @@ const (
 	JobErase     = "erase"         // a step of an erasure: leave.go
 	JobVerify    = "erase.verify"  // look whether it is gone: leave.go
 	JobTombstone = "plc.tombstone" // the end of a DID, after the grace period: leave.go
+	JobReconcile = "reconcile"     // bring a copy into the state of its consent: commands.go
 	JobUpkeep    = "upkeep"        // daily: retention, expiry, relay health, reconcile: upkeep.go
 )
 

@@ -246,6 +246,9 @@ func (b *Bridge) eraseRepo(ctx context.Context, tx Tx, acc *identity.Account) er
 	if err := b.Host.DeleteRepo(tx, permit, acc.DID); err != nil && !errors.Is(err, pds.ErrNoRepo) {
 		return fmt.Errorf("deleting a repo: %w", err)
 	}
+	if b.CollectBlobs != nil {
+		tx.AfterCommit(b.CollectBlobs)
+	}
 	t, err := job(JobTombstone, "plc:"+string(acc.DID), SubjectJob{Step: string(acc.DID)})
 	if err != nil {
 		return err

@@ -63,6 +63,8 @@ type ObjectTx interface {
 	ObjectsOfKind(subject identity.Subject, kind string, before time.Time, limit int) ([]Object, error)
 	// ObjectsAt lists the living objects that act on a target.
 	ObjectsAt(target, kind string, limit int) ([]Object, error)
+	// ObjectPaths maps the record path of each living AT native object of a subject (collection/rkey) to its CID.
+	ObjectPaths(subject identity.Subject) (map[string]string, error)
 	// CountObjects counts the living objects of a kind, of everybody.
 	CountObjects(kind string) (int, error)
 	// ForgetObjects deletes every row of a subject, tombstones included, leaving nothing.

@@ -45,6 +45,11 @@ func (b *Bridge) handleUpkeep(ctx context.Context, j queue.Job) error {
 	if err := b.noteLedger(ctx); err != nil {
 		return err
 	}
+	if b.Tidy != nil {
+		if err := b.Tidy(ctx); err != nil {
+			return fmt.Errorf("tidying up: %w", err)
+		}
+	}
 	if err := b.lookAtProfiles(ctx); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"footbridge/bridge"
 	"footbridge/bridge/store"
 	"footbridge/cmd/footbridge/app"
 	"footbridge/identity"
@@ -25,7 +26,7 @@ type ConsentCmd struct {
 	Verify  consentVerifyCmd `cmd:"" name:"verify-receipt" help:"Check a receipt, offline."`
 	Halt    consentHaltCmd   `cmd:"" help:"Stop all publishing at once; erasing goes on."`
 	Unhalt  consentUnhaltCmd `cmd:"" help:"Let publishing go on."`
-	Panic   consentPanicCmd  `cmd:"" help:"Stop everything of one person at once."`
+	Panic   consentPanicCmd  `cmd:"" help:"Stop everything of one person at once, and hide their copies."`
 	Key     consentKeyCmd    `cmd:"" help:"Print the key that receipts and checkpoints are verified with."`
 	Signals consentLookCmd   `cmd:"" name:"signals" help:"What a profile document says about bridges (actor JSON from standard input)."`
 }
@@ -200,17 +201,23 @@ type consentPanicCmd struct {
 	Subject string `arg:"" help:"Actor id or DID."`
 }
 
-// Run stops all publishing for the person at once: the gate reads the state with every permit. What is there already is
-// hidden by the running bridge, so that is said.
+// Run stops all publishing for the person at once (the gate reads the state with every permit) and has the running bridge
+// hide the copies.
 func (q consentPanicCmd) Run(ctx context.Context, c *app.Config, s streams) error {
 	return withDesk(ctx, c, func(db store.Room[consent.Tx], desk *consent.Desk, _ string) error {
-		var ch consent.Change
-		err := db.Update(ctx, func(tx consent.Tx) (err error) {
-			ch, err = desk.Panic(tx, identity.Subject(q.Subject), consent.Evidence{}, "operator")
+		hide, err := bridge.Reconcile(identity.Subject(q.Subject))
+		if err != nil {
 			return err
+		}
+		var ch consent.Change
+		err = db.DB.Update(ctx, func(tx *store.Tx) (err error) {
+			if ch, err = desk.Panic(tx, identity.Subject(q.Subject), consent.Evidence{}, "operator"); err != nil {
+				return err
+			}
+			return tx.Enqueue(hide)
 		})
 		if err == nil {
-			_, err = fmt.Fprintf(s.out, "%s: nothing new is published for this person. To hide the copies as well: footbridge moderate\n", ch.State)
+			_, err = fmt.Fprintf(s.out, "%s: nothing new is published for this person, and the copies are hidden as soon as the bridge runs\n", ch.State)
 		}
 		return err
 	})

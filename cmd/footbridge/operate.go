@@ -15,6 +15,8 @@ import (
 	"footbridge/bridge"
 	"footbridge/bridge/store"
 	"footbridge/cmd/footbridge/app"
+	"footbridge/identity"
+	"footbridge/identity/consent"
 	"footbridge/queue"
 )
 
@@ -151,6 +153,7 @@ func (q queueDiscardCmd) Run(ctx context.Context, c *app.Config, s streams) erro
 type moderateCmd struct {
 	Block   moderateBlockCmd   `cmd:"" help:"Nothing in, nothing out, for an account, a domain or a PDS."`
 	Limit   moderateLimitCmd   `cmd:"" help:"Nobody new from there may join."`
+	Suspend moderateSuspendCmd `cmd:"" help:"Hide one member's copies until the suspension is taken back with unblock."`
 	Unblock moderateUnblockCmd `cmd:"" help:"Take a rule back."`
 	List    moderateListCmd    `cmd:"" help:"The rules in force."`
 	Import  moderateImportCmd  `cmd:"" help:"Block the domains of a CSV list (Mastodon's export: #domain,#severity,...)."`
@@ -193,17 +196,52 @@ func (r moderateLimitCmd) Run(ctx context.Context, c *app.Config, s streams) err
 	return r.put(ctx, c, s, "limit")
 }
 
+type moderateSuspendCmd struct{ rule }
+
+// Run denies the member at the consent desk, which closes the gate, and has the running bridge hide the copies.
+func (r moderateSuspendCmd) Run(ctx context.Context, c *app.Config, s streams) error {
+	return r.decide(ctx, c, s, "suspend", func(tx *store.Tx, desk *consent.Desk) error {
+		_, err := desk.Deny(tx, identity.Subject(r.Target), consent.Evidence{}, "operator:"+r.By)
+		return errors.Join(err, tx.PutRule(bridge.Rule{Target: r.Target, Action: "suspend", Reason: r.Reason, By: r.By}))
+	})
+}
+
+// decide runs a decision about one member and lets the bridge catch up with it.
+func (r rule) decide(ctx context.Context, c *app.Config, s streams, word string, f func(*store.Tx, *consent.Desk) error) error {
+	return withDesk(ctx, c, func(db store.Room[consent.Tx], desk *consent.Desk, _ string) error {
+		catchUp, err := bridge.Reconcile(identity.Subject(r.Target))
+		if err != nil {
+			return err
+		}
+		err = db.DB.Update(ctx, func(tx *store.Tx) error {
+			return errors.Join(f(tx, desk), tx.Enqueue(catchUp))
+		})
+		if err == nil {
+			_, err = fmt.Fprintf(s.out, "%s: %s\n", word, r.Target)
+		}
+		return err
+	})
+}
+
 type moderateUnblockCmd struct {
 	Target string `arg:"" help:"Target of the rule."`
 }
 
+// Run takes a rule back; a suspended member comes back paused, and resumes by their own word.
 func (r moderateUnblockCmd) Run(ctx context.Context, c *app.Config, s streams) error {
-	return withStore(ctx, c, func(db *store.DB) error {
-		err := db.Update(ctx, func(tx *store.Tx) error { return tx.DeleteRule(normalTarget(r.Target)) })
-		if err == nil {
-			_, err = fmt.Fprintf(s.out, "no rule for %s any more\n", normalTarget(r.Target))
+	target := normalTarget(r.Target)
+	one := rule{Target: target, By: "operator"}
+	return one.decide(ctx, c, s, "no rule any more", func(tx *store.Tx, desk *consent.Desk) error {
+		old, err := tx.RuleFor(target)
+		if err != nil || old == nil {
+			return errors.Join(err, usageError{fmt.Errorf("there is no rule for %s", target)})
 		}
-		return err
+		if old.Action == "suspend" {
+			if _, err := desk.Lift(tx, identity.Subject(target), consent.Evidence{}, "operator:"+one.By); err != nil {
+				return err
+			}
+		}
+		return tx.DeleteRule(target)
 	})
 }
 
