@@ -88,15 +88,24 @@ func (in *installed) nodePackage(ctx context.Context, name string) error {
 	if have, err := os.ReadFile(mark); err == nil && string(have) == done {
 		return nil
 	}
-	if err := in.run(ctx, to, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
+	if err := in.npm(ctx, to, "ci", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
 		return err
 	}
 	if name == "atproto" { // the one package with native code
-		if err := in.run(ctx, to, "npm", "rebuild", "better-sqlite3"); err != nil {
+		if err := in.npm(ctx, to, "rebuild", "better-sqlite3"); err != nil {
 			return err
 		}
 	}
 	return os.WriteFile(mark, []byte(done), 0o644)
+}
+
+// npm is the one beside Node 22 as soon as it is there: Debian's would link native code to Debian's own Node.
+func (in *installed) npm(ctx context.Context, dir string, args ...string) error {
+	cli := filepath.Join(in.cache, "runtime", "node_modules", "npm", "bin", "npm-cli.js")
+	if _, err := os.Stat(cli); err != nil || filepath.Base(dir) == "runtime" {
+		return in.run(ctx, dir, "npm", args...)
+	}
+	return in.run(ctx, dir, filepath.Join(in.node(), "bin", "node"), append([]string{cli}, args...)...)
 }
 
 // programs builds the Go side: the relay, the TLS front, and the bridge itself.
