@@ -96,6 +96,7 @@ func Faults() []Fault {
 		{"F10", "all orders of create, edit, delete, like and undo", f10},
 		{"F11", "a storm of edits of one post", f11},
 		{"F12", "withdrawal at a random moment, with items in flight", f12},
+		{"F15", "a backup is restored after withdrawals and deletes", f15},
 		{"F17", "the PLC directory is down", f17},
 		{"F18", "the relay's limit of accounts is reached", f18},
 		{"F19", "a second process on the same data", f19},
@@ -111,7 +112,7 @@ func Absent() []string {
 		"F6 poison: tested beside the queue",
 		"F8 clock: tested with injected clocks in atproto/pds and activitypub",
 		"F13 panic switch: not built", "F14 disk full: needs a small file system of its own",
-		"F15 restore: needs footbridge restore", "F16 upgrade and downgrade: nothing is released",
+		"F16 upgrade and downgrade: nothing is released",
 		"F20 soak: 72 hours", "F21 flood: see make bench", "F22 two bridges: tested beside translate",
 	}
 }

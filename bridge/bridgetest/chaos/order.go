@@ -83,7 +83,7 @@ func f10(ctx context.Context, p Plan, rep *Report) error {
 	s := p.setup()
 	s.Size = oracle.Size{Authors: p.n(40, 4), Strangers: 0, Events: 0}
 	return within(ctx, s, func(r *Rig) error {
-		orders := append(permutations(len(four)), sample(p.rand(), permutations(len(seven)), p.n(5040, 60))...)
+		orders := append(permutations(len(four)), sample(p.rand(), permutations(len(seven)), p.n(5040, 40))...)
 		o := &orderer{driver: newDriver(r), r: r}
 		if err := o.prepare(ctx, (len(orders)+s.Size.Authors-1)/s.Size.Authors); err != nil {
 			return err

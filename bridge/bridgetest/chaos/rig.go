@@ -74,6 +74,9 @@ type Rig struct {
 	people  map[string]*person
 	readers []*activitypubtest.Actor
 
+	config        app.Config
+	renewDatabase func(context.Context) error
+
 	mu    sync.Mutex
 	acts  []oracle.Act
 	index index
@@ -109,13 +112,13 @@ func New(ctx context.Context, s Setup) (r *Rig, err error) {
 }
 
 func (r *Rig) start(ctx context.Context) error {
-	o := bridgetest.Options{Apart: r.Apart, Output: r.Output, Configure: r.Configure, AccountLimit: r.AccountLimit}
+	o := bridgetest.Options{Apart: r.Apart, Output: r.Output, Configure: r.configure, AccountLimit: r.AccountLimit}
 	if r.Backend.Postgres != "" {
-		url, drop, err := makeDatabase(ctx, r.Backend.Postgres)
+		url, drop, renew, err := makeDatabase(ctx, r.Backend.Postgres)
 		if err != nil {
 			return err
 		}
-		o.DatabaseURL = url
+		o.DatabaseURL, r.renewDatabase = url, renew
 		r.close = append(r.close, drop)
 	}
 	if r.Backend.Redis != "" {
@@ -145,6 +148,13 @@ func (r *Rig) start(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (r *Rig) configure(c *app.Config) {
+	if r.Configure != nil {
+		r.Configure(c)
+	}
+	r.config = *c
 }
 
 func (r *Rig) addServer(o activitypubtest.Options) (*activitypubtest.Server, error) {

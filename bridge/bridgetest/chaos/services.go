@@ -17,25 +17,34 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver
 )
 
-// makeDatabase makes an empty database on a PostgreSQL server; drop removes it.
-func makeDatabase(ctx context.Context, server string) (address string, drop func() error, err error) {
+// makeDatabase makes an empty database on a PostgreSQL server; drop removes it, renew empties it.
+func makeDatabase(ctx context.Context, server string) (address string, drop func() error, renew func(context.Context) error, err error) {
 	u, err := url.Parse(server)
 	if err != nil {
-		return "", nil, fmt.Errorf("the PostgreSQL URL: %w", err)
+		return "", nil, nil, fmt.Errorf("the PostgreSQL URL: %w", err)
 	}
 	admin, err := sql.Open("pgx", server)
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	name := fmt.Sprintf("chaos_%d", time.Now().UnixNano())
 	if _, err := admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("making a database: %w", err), admin.Close())
+		return "", nil, nil, errors.Join(fmt.Errorf("making a database: %w", err), admin.Close())
 	}
 	u.Path = "/" + name
-	return u.String(), func() error {
-		_, err := admin.Exec("DROP DATABASE " + name + " WITH (FORCE)")
+	remove := "DROP DATABASE " + name + " WITH (FORCE)"
+	drop = func() error {
+		_, err := admin.Exec(remove)
 		return errors.Join(err, admin.Close())
-	}, nil
+	}
+	renew = func(ctx context.Context) error {
+		if _, err := admin.ExecContext(ctx, remove); err != nil {
+			return fmt.Errorf("dropping a database: %w", err)
+		}
+		_, err := admin.ExecContext(ctx, "CREATE DATABASE "+name)
+		return err
+	}
+	return u.String(), drop, renew, nil
 }
 
 // Redis is a server of our own that may be hurt.
