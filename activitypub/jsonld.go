@@ -48,9 +48,19 @@ func checkContexts(v any) error {
 	return nil
 }
 
-// aliased is true of other spellings of a term, which some readers would compact to it and others not.
+// aliased is true of other spellings of a term that decides something, which some readers would compact to it and others
+// not. Extension names under the same prefix are no aliases: as:manuallyApprovesFollowers is how Fedify compacts what the
+// ActivityStreams context does not define.
 func aliased(key string) bool {
-	return key == "@id" || key == "@type" || strings.HasPrefix(key, "as:") || strings.HasPrefix(key, asNamespace)
+	if key == "@id" || key == "@type" {
+		return true
+	}
+	for _, prefix := range []string{"as:", asNamespace + "#"} {
+		if term, found := strings.CutPrefix(key, prefix); found {
+			return isProtected(term)
+		}
+	}
+	return false
 }
 
 func checkContext(c any) error {
