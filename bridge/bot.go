@@ -205,8 +205,14 @@ func (b *Bridge) handleNotify(ctx context.Context, j queue.Job) error {
 	var acc *identity.Account
 	var permit consent.Permit
 	err = b.Store.View(ctx, func(tx Tx) error {
-		if acc, err = account(tx, p.To); err != nil || acc == nil {
+		if acc, err = account(tx, p.To); err != nil {
+			return err
+		}
+		if acc == nil && !strings.HasPrefix(string(p.To), "did:") {
 			return queue.Drop("unknown_person")
+		}
+		if acc == nil { // the report at the end of an erasure: only the address is left
+			acc = &identity.Account{Native: identity.ATProto, DID: syntax.DID(p.To)}
 		}
 		permit, err = b.Gate.Service(ctx, tx, p.To, p.Purpose)
 		return err
@@ -238,5 +244,5 @@ func (b *Bridge) sendNote(tx Tx, acc *identity.Account, p NotifyJob, serial stri
 		"to": to, "cc": []any{}, "published": note["published"], "object": note,
 	}
 	return b.send(tx, outgoing{id: id, key: "notes " + string(acc.Actor), body: mustJSON(create), from: b.BotActor(), kind: consent.Service,
-		purpose: p.Purpose, subject: acc.Subject(), inboxes: []string{acc.Inbox}, priority: queue.Urgent})
+		purpose: p.Purpose, subject: acc.Subject(), inboxes: []string{acc.Inbox}, priority: queue.Urgent, private: true})
 }

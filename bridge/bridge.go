@@ -99,6 +99,7 @@ type Bridge struct {
 	Deps
 
 	botDID atomic.Value // string; set once the bot's DID is made
+	secret []byte       // of the pseudonyms
 }
 
 // New checks that nothing is missing.
@@ -118,7 +119,8 @@ func New(d Deps) (*Bridge, error) {
 	if d.Settings.PLCGrace == 0 {
 		d.Settings.PLCGrace = 72 * time.Hour
 	}
-	return &Bridge{Deps: d}, nil
+	b := &Bridge{Deps: d}
+	return b, b.deriveSecret()
 }
 
 // Handlers are what the queue's runner calls, by kind of job.

@@ -21,7 +21,7 @@ type ChatJob struct {
 // ReceiveChat takes a private message to the bot on the AT side; nil means that it is durable.
 func (b *Bridge) ReceiveChat(ctx context.Context, m atproto.ChatMessage) error {
 	return b.Store.Update(ctx, func(tx Tx) error {
-		fresh, err := tx.Seen("chat:" + m.ID)
+		fresh, err := b.seen(tx, "chat:"+m.ID)
 		if err != nil || !fresh {
 			return err
 		}

@@ -29,6 +29,8 @@ type outgoing struct {
 	epoch    int64
 	inboxes  []string
 	priority queue.Priority
+	// private is a message to one person: nothing of it is kept once it has arrived.
+	private bool
 }
 
 // send writes the body once and one job for each inbox. Every inbox is remembered before anything is sent to it, so that
@@ -41,8 +43,10 @@ func (b *Bridge) send(tx Tx, o outgoing) error {
 		return fmt.Errorf("keeping an outgoing activity: %w", err)
 	}
 	for _, inbox := range o.inboxes {
-		if err := tx.DeliveredHostAdd(o.from, inbox); err != nil {
-			return err
+		if o.from != b.BotActor() { // the bot's words to a person are no copy, and no list of who they are is kept
+			if err := tx.DeliveredHostAdd(o.from, inbox); err != nil {
+				return err
+			}
 		}
 		if err := b.sendOne(tx, o, inbox); err != nil {
 			return err
@@ -56,7 +60,7 @@ func (b *Bridge) sendOne(tx Tx, o outgoing, inbox string) error {
 	if o.kind == consent.Erase {
 		kind = JobDelete
 	}
-	j, err := job(kind, "deliver:"+hostOf(inbox)+" "+o.key, DeliverJob{Message: o.id, Inbox: inbox, From: o.from, Kind: o.kind, Scope: o.scope, Purpose: o.purpose, Subject: o.subject})
+	j, err := job(kind, "deliver:"+hostOf(inbox)+" "+o.key, DeliverJob{Message: o.id, Inbox: inbox, From: o.from, Kind: o.kind, Scope: o.scope, Purpose: o.purpose, Subject: o.subject, Private: o.private})
 	if err != nil {
 		return err
 	}
@@ -145,7 +149,7 @@ func (b *Bridge) delivered(ctx context.Context, j queue.Job, p DeliverJob, host 
 	var failed *activitypub.DeliveryError
 	if err == nil {
 		b.Breaker.Report(host, true)
-		return nil
+		return b.arrived(ctx, j, p)
 	}
 	if !errors.As(err, &failed) { // a fault of ours, not of the host
 		b.Breaker.Report(host, true)
@@ -154,12 +158,15 @@ func (b *Bridge) delivered(ctx context.Context, j queue.Job, p DeliverJob, host 
 	switch {
 	case failed.Gone:
 		b.Breaker.Report(host, true)
-		return b.done(ctx, j, func(tx Tx) error { return prune(tx, p.From, p.Inbox) })
+		return b.done(ctx, j, func(tx Tx) error { return b.pruned(tx, p) })
 	case failed.Status == 429:
 		b.Breaker.Report(host, true)
 		return queue.RetryAfter(max(failed.RetryAfter, time.Minute), err)
 	case failed.Permanent:
 		b.Breaker.Report(host, true)
+		if p.Private {
+			return b.arrived(ctx, j, p) // it will never be taken; there is nobody else to tell
+		}
 		return queue.Dead(err)
 	}
 	b.Breaker.Report(host, false)
@@ -167,6 +174,22 @@ func (b *Bridge) delivered(ctx context.Context, j queue.Job, p DeliverJob, host 
 		return queue.RetryAfter(failed.RetryAfter, err)
 	}
 	return err
+}
+
+// arrived forgets a private message that has reached the one it was for.
+func (b *Bridge) arrived(ctx context.Context, j queue.Job, p DeliverJob) error {
+	if !p.Private {
+		return nil
+	}
+	return b.done(ctx, j, func(tx Tx) error { return tx.ForgetMessage(p.Message) })
+}
+
+// pruned ends a delivery to an inbox that is gone for good.
+func (b *Bridge) pruned(tx Tx, p DeliverJob) error {
+	if p.Private {
+		return tx.ForgetMessage(p.Message)
+	}
+	return prune(tx, p.From, p.Inbox)
 }
 
 // prune drops the followers who can only be reached through an inbox that is gone.

@@ -33,7 +33,11 @@ func (d *Directory) ByID(ctx context.Context, id identity.ActorID) (*activitypub
 	var out *activitypub.LocalActor
 	err := d.b.Store.View(ctx, func(tx Tx) error {
 		acc, err := known(tx.AccountByActor(id))
-		if err != nil || acc == nil || acc.Native != identity.ATProto {
+		if acc == nil && err == nil {
+			out, err = d.goneActor(tx, id)
+			return err
+		}
+		if err != nil || acc.Native != identity.ATProto {
 			return err
 		}
 		out, err = localActor(tx, acc)
@@ -116,6 +120,9 @@ func (d *Directory) Object(ctx context.Context, id string) (doc json.RawMessage,
 			return err
 		}
 		if len(found) == 0 {
+			if p, err = d.goneObject(tx, id); err != nil || p == activitypub.Gone {
+				return err
+			}
 			doc, owner, p, err = quoteStamp(tx, d.b.Settings.BaseURL, id)
 			return err
 		}

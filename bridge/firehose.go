@@ -23,7 +23,7 @@ func (b *Bridge) Commit(ctx context.Context, _ string, c atproto.Commit) error {
 		if own, err := known(tx.AccountByDID(c.DID)); err != nil || (own != nil && own.Native == identity.ActivityPub) {
 			return err // what our own copies do comes back from the relay; it is nobody's news
 		}
-		fresh, err := tx.Seen("at:" + string(c.DID) + ":" + c.Rev)
+		fresh, err := b.seen(tx, "at:"+string(c.DID)+":"+c.Rev)
 		if err != nil || (!fresh && !c.Healed) { // what a repair found may bear a rev that was seen without it
 			return err
 		}

@@ -27,7 +27,7 @@ func (b *Bridge) followed(ctx context.Context, j queue.Job, in activitypub.Inbou
 		if owner == nil || owner.Native != identity.ATProto || owner.Status != identity.CopyActive {
 			return queue.Drop(string(translate.DropTargetNotJoined))
 		}
-		if kept, err := tx.HasBlockEdge(string(owner.Subject()), string(in.Actor)); err != nil || kept {
+		if kept, err := b.keepsAway(tx, string(owner.Subject()), string(in.Actor)); err != nil || kept {
 			return errors.Join(err, queue.Drop("blocked_by_member"))
 		}
 		if err := tx.FollowerPut(owner.Actor, activitypub.Follower{Actor: in.Actor, Inbox: remote.Inbox, SharedInbox: remote.SharedInbox, Follow: env.id, Since: tx.Now()}); err != nil {
@@ -60,7 +60,7 @@ func (b *Bridge) answerWith(tx Tx, from identity.ActorID, to activitypub.RemoteA
 		doc["result"] = result
 	}
 	return b.send(tx, outgoing{id: id, key: about, body: mustJSON(doc), from: from, kind: consent.Service, purpose: consent.PurposeAccept,
-		subject: identity.Subject(to.ID), inboxes: []string{to.Inbox}, priority: queue.Urgent})
+		subject: identity.Subject(to.ID), inboxes: []string{to.Inbox}, priority: queue.Urgent, private: true})
 }
 
 func (b *Bridge) unfollowed(ctx context.Context, j queue.Job, in activitypub.Inbound, env envelope, follower *identity.Account) error {

@@ -28,7 +28,7 @@ func (b *Bridge) AcceptInbound(ctx context.Context, in activitypub.Inbound) erro
 		if acc == nil && !env.touches(b.Settings.BaseURL) {
 			return nil
 		}
-		fresh, err := tx.Seen("ap:" + string(in.Actor) + ":" + in.ID)
+		fresh, err := b.seen(tx, "ap:"+string(in.Actor)+":"+in.ID)
 		if err != nil || !fresh {
 			return err
 		}

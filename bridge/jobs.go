@@ -59,6 +59,8 @@ type DeliverJob struct {
 	Purpose string        `json:"purpose,omitempty"`
 	// Subject is whose permit that is.
 	Subject identity.Subject `json:"subject"`
+	// Private: the message is forgotten once it has arrived.
+	Private bool `json:"private,omitempty"`
 }
 
 // SubjectJob is the payload of jobs about a person.

@@ -59,14 +59,14 @@ func (b *Bridge) block(tx Tx, blocker, target, source string) error {
 	if err := b.journal(JournalBlock, blocker+" "+target, 0); err != nil {
 		return err
 	}
-	return tx.PutBlockEdge(blocker, target, source)
+	return b.putBlock(tx, blocker, target, source)
 }
 
 func (b *Bridge) unblock(tx Tx, blocker, target string) error {
 	if err := b.journal(JournalUnblock, blocker+" "+target, 0); err != nil {
 		return err
 	}
-	return tx.DeleteBlockEdge(blocker, target)
+	return b.dropBlock(tx, blocker, target)
 }
 
 // Replay takes into effect, on a database that was just restored, what the journal says and the backup cannot know:
@@ -176,5 +176,5 @@ func (b *Bridge) replayBlock(tx Tx, past Past, owner *identity.Account, f activi
 	if _, err := tx.FollowerDelete(owner.Actor, f.Actor); err != nil {
 		return err
 	}
-	return tx.PutBlockEdge(string(f.Actor), string(owner.Subject()), "journal")
+	return b.putBlock(tx, string(f.Actor), string(owner.Subject()), "journal")
 }

@@ -246,6 +246,9 @@ func (b *Bridge) eraseRepo(ctx context.Context, tx Tx, acc *identity.Account) er
 	if err := b.Host.DeleteRepo(tx, permit, acc.DID); err != nil && !errors.Is(err, pds.ErrNoRepo) {
 		return fmt.Errorf("deleting a repo: %w", err)
 	}
+	if err := b.endLog(tx, acc); err != nil {
+		return err
+	}
 	if b.CollectBlobs != nil {
 		tx.AfterCommit(b.CollectBlobs)
 	}
@@ -277,10 +280,17 @@ func (b *Bridge) forget(ctx context.Context, j queue.Job, acc *identity.Account)
 		return errors.Join(err, snooze(wait))
 	}
 	return b.done(ctx, j, func(tx Tx) error {
-		if err := b.report(tx, acc); err != nil {
+		if n, err := b.buryObjects(tx, acc); err != nil || n > 0 {
+			return errors.Join(err, b.nextStep(tx, acc, "forget", 0))
+		}
+		inboxes, err := tx.DeliveredInboxes(acc.Actor)
+		if err != nil {
 			return err
 		}
 		if err := b.forgetRows(tx, acc); err != nil {
+			return err
+		}
+		if err := b.sayLast(tx, acc, len(inboxes)); err != nil {
 			return err
 		}
 		if _, err := b.Desk.MarkErased(tx, acc.Subject()); err != nil {
@@ -293,7 +303,7 @@ func (b *Bridge) forget(ctx context.Context, j queue.Job, acc *identity.Account)
 
 // deletesUnderWay tells how long to wait for Deletes that have not arrived yet.
 func (b *Bridge) deletesUnderWay(ctx context.Context, j queue.Job, acc *identity.Account) (wait time.Duration, err error) {
-	if acc.Native == identity.ActivityPub || b.Now().Sub(j.Created) > keyGrace {
+	if b.Now().Sub(j.Created) > keyGrace {
 		return 0, nil
 	}
 	err = b.Store.View(ctx, func(tx Tx) error {
@@ -330,32 +340,32 @@ func (b *Bridge) lookAgain(tx Tx, acc *identity.Account) error {
 	return nil
 }
 
+// buryObjects keeps of a page of an AT native's objects only that their ids are gone.
+func (b *Bridge) buryObjects(tx Tx, acc *identity.Account) (int, error) {
+	if acc.Native == identity.ActivityPub {
+		return 0, nil
+	}
+	return tx.BuryObjects(acc.Subject(), buryPage, b.gone)
+}
+
+// buryPage is how many rows one transaction turns into pseudonyms.
+const buryPage = 500
+
+// forgetRows deletes what is known of a person, in every table. Pseudonyms stay where something has to be recognised: what
+// is gone, what was seen, who keeps whom away, and that they left.
 func (b *Bridge) forgetRows(tx Tx, acc *identity.Account) error {
 	acc.Status = identity.CopyGone
-	if err := tx.PutSetting("botfollow:"+string(acc.Actor), nil); err != nil {
-		return err
+	err := errors.Join(tx.PutSetting("botfollow:"+string(acc.Actor), nil), tx.ForgetObjects(acc.Subject()), tx.DeleteAccount(acc.Subject()),
+		tx.DropRemoteHead(acc.DID))
+	if acc.Actor == "" {
+		return errors.Join(err, tx.ForgetMessagesWith(string(acc.Subject())))
 	}
-	if err := tx.RemoteActorDelete(acc.Actor); err != nil {
-		return err
-	}
+	err = errors.Join(err, tx.RemoteActorDelete(acc.Actor), tx.DeliveredForget(acc.Actor), tx.ForgetMessagesWith(string(acc.Actor)),
+		b.forgetFollowers(tx, acc))
 	if acc.Native == identity.ActivityPub {
-		if err := tx.ForgetObjects(acc.Subject()); err != nil {
-			return err
-		}
-		return tx.DeleteAccount(acc.Subject())
+		return errors.Join(err, hideInbox(tx, acc), b.unlisten(tx, acc))
 	}
-	if err := b.forgetFollowers(tx, acc); err != nil {
-		return err
-	}
-	if err := tx.ForgetBodies(acc.Subject()); err != nil {
-		return err
-	}
-	if err := errors.Join(tx.DeliveredForget(acc.Actor), tx.DropMessages(acc.Subject(), time.Time{}), tx.DeleteSealedKeys(string(acc.Actor))); err != nil {
-		return err
-	}
-	// The row stays without a name, so that the actor's id answers Gone.
-	acc.Handle, acc.Acct, acc.URL = "", "", ""
-	return tx.PutAccount(acc)
+	return errors.Join(err, tx.DropMessages(acc.Subject(), time.Time{}), tx.DeleteSealedKeys(string(acc.Actor)), tx.Gone(b.gone(string(acc.Actor))))
 }
 
 func (b *Bridge) forgetFollowers(tx Tx, acc *identity.Account) error {
@@ -370,15 +380,6 @@ func (b *Bridge) forgetFollowers(tx Tx, acc *identity.Account) error {
 			}
 		}
 	}
-}
-
-// report tells the person what was done and how many places were told.
-func (b *Bridge) report(tx Tx, acc *identity.Account) error {
-	inboxes, err := tx.DeliveredInboxes(acc.Actor)
-	if err != nil {
-		return err
-	}
-	return b.sayLast(tx, acc, len(inboxes))
 }
 
 // VerifyJob is the payload of JobVerify: the DID that an erased copy had.
@@ -462,7 +463,7 @@ func (b *Bridge) lastOp(tx Tx, did syntax.DID) (identity.StoredOp, error) {
 	if err != nil || len(ops) == 0 {
 		return identity.StoredOp{}, errors.Join(err, queue.Drop("no_plc_operations"))
 	}
-	stored := ops[len(ops)-1]
+	stored := lastSent(ops)
 	last, err := identity.ParseOperation(stored.Op)
 	if err != nil || last.Type == "plc_tombstone" {
 		return stored, err
@@ -479,6 +480,16 @@ func (b *Bridge) lastOp(tx Tx, did syntax.DID) (identity.StoredOp, error) {
 		return stored, err
 	}
 	return stored, tx.PutPLCOp(stored)
+}
+
+// lastSent is the newest operation that the directory has taken, as far as is known.
+func lastSent(ops []identity.StoredOp) identity.StoredOp {
+	for i := len(ops) - 1; i > 0; i-- {
+		if op, err := identity.ParseOperation(ops[i].Op); ops[i].Sent || (err == nil && op.Type == "plc_tombstone") {
+			return ops[i]
+		}
+	}
+	return ops[0]
 }
 
 // nativeGone is the native account's own deletion: one of the ways out.

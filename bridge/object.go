@@ -69,14 +69,23 @@ type ObjectTx interface {
 	CountObjects(kind string) (int, error)
 	// ForgetObjects deletes every row of a subject, tombstones included, leaving nothing.
 	ForgetObjects(subject identity.Subject) error
-	// ForgetBodies deletes the content and the targets of a subject's rows but keeps that they are gone.
-	ForgetBodies(subject identity.Subject) error
 	// Setting and PutSetting keep small facts; a missing one is nil, and nil deletes.
 	Setting(name string) ([]byte, error)
 	PutSetting(name string, value []byte) error
 	// PutMessage keeps the body of an outgoing activity once for all its deliveries; Message is nil when it is gone.
 	PutMessage(id string, subject identity.Subject, body []byte) error
 	Message(id string) ([]byte, error)
+	// ForgetMessage deletes one body; ForgetMessagesWith those that hold a text.
+	ForgetMessage(id string) error
+	ForgetMessagesWith(text string) error
+	// BuryObjects turns at most limit rows of a subject into entries of the table of what is gone, by the name that their
+	// APID gets, and returns how many it found. Gone and IsGone add to that table and ask it; SweepGone forgets.
+	BuryObjects(subject identity.Subject, limit int, name func(apid string) string) (int, error)
+	Gone(name string) error
+	IsGone(name string) (bool, error)
+	SweepGone(before time.Time) error
+	// DeliveredMove puts another inbox in the place of one, in all the lists of where something went.
+	DeliveredMove(from, to string) error
 	// DropMessages forgets the bodies of a subject, or those older than the time if the subject is empty.
 	DropMessages(subject identity.Subject, before time.Time) error
 	// PendingJobs counts the waiting jobs of a kind that are about a subject.

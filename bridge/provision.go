@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bluesky-social/indigo/atproto/atcrypto"
 	"github.com/bluesky-social/indigo/atproto/syntax"
@@ -207,7 +208,13 @@ func (b *Bridge) submitOp(ctx context.Context, permit consent.Permit, op identit
 		return fmt.Errorf("sending a PLC operation: %w", err)
 	}
 	op.Sent = true
-	return b.Store.Update(ctx, func(tx Tx) error { return tx.PutPLCOp(op) })
+	return b.Store.Update(ctx, func(tx Tx) error {
+		kept, err := tx.PLCOps(op.DID)
+		if err != nil || !slices.ContainsFunc(kept, func(k identity.StoredOp) bool { return k.CID == op.CID }) {
+			return err // an erasure has overtaken it
+		}
+		return tx.PutPLCOp(op)
+	})
 }
 
 func (b *Bridge) plcPermit(ctx context.Context, tx Tx, s identity.Subject) (consent.Permit, error) {

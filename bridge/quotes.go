@@ -32,7 +32,7 @@ func (b *Bridge) quoteRequested(ctx context.Context, j queue.Job, in activitypub
 		if owner == nil || owner.Native != identity.ATProto || owner.Status != identity.CopyActive || !sameOrigin(quoting, string(in.Actor)) {
 			return queue.Drop(string(translate.DropTargetNotShared))
 		}
-		allowed, err := mayQuote(tx, owner, env.object, in.Actor)
+		allowed, err := b.mayQuote(tx, owner, env.object, in.Actor)
 		if err != nil {
 			return err
 		}
@@ -44,8 +44,8 @@ func (b *Bridge) quoteRequested(ctx context.Context, j queue.Job, in activitypub
 }
 
 // mayQuote reads the policy of a served post.
-func mayQuote(tx Tx, owner *identity.Account, quoted string, who identity.ActorID) (bool, error) {
-	if kept, err := tx.HasBlockEdge(string(owner.Subject()), string(who)); err != nil || kept {
+func (b *Bridge) mayQuote(tx Tx, owner *identity.Account, quoted string, who identity.ActorID) (bool, error) {
+	if kept, err := b.keepsAway(tx, string(owner.Subject()), string(who)); err != nil || kept {
 		return false, err
 	}
 	found, err := tx.ObjectsByAPID(quoted)

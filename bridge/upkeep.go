@@ -108,6 +108,9 @@ func (b *Bridge) sweep(tx Tx) error {
 	if err := tx.DropMessages("", tx.Now().Add(-keepMessages)); err != nil {
 		return err
 	}
+	if err := tx.SweepGone(tx.Now().Add(-keepGone)); err != nil {
+		return err
+	}
 	return tx.SweepSeen(tx.Now().Add(-keepSeen))
 }
 

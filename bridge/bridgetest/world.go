@@ -39,6 +39,10 @@ type Options struct {
 	Output io.Writer
 	// AccountLimit is how many accounts of one host the relay shows; plenty if 0.
 	AccountLimit int
+	// Now is the clock of everybody; time.Now if nil.
+	Now func() time.Time
+	// Chat gives the bridge's bot the chat service of the ATmosphere.
+	Chat bool
 }
 
 // World is a bridge and its two networks.
@@ -71,7 +75,7 @@ func New(ctx context.Context, o Options) (w *World, err error) {
 			return w, err
 		}
 	}
-	w.Fedi = activitypubtest.New(activitypubtest.Options{Dialect: o.Dialect})
+	w.Fedi = activitypubtest.New(activitypubtest.Options{Dialect: o.Dialect, Now: o.Now})
 	if err := w.Fedi.Start(); err != nil {
 		return w, fmt.Errorf("starting the fediverse server: %w", err)
 	}
@@ -81,7 +85,8 @@ func New(ctx context.Context, o Options) (w *World, err error) {
 	}
 	port := listener.Addr().(*net.TCPAddr).Port
 	w.URL = fmt.Sprintf("http://localhost:%d", port)
-	if w.AT, err = atprototest.Start(atprototest.Options{HandleHosts: map[string]string{Zone: w.URL}, AccountLimit: o.AccountLimit}); err != nil {
+	if w.AT, err = atprototest.Start(atprototest.Options{HandleHosts: map[string]string{Zone: w.URL}, AccountLimit: o.AccountLimit,
+		Now: o.Now}); err != nil {
 		return w, errors.Join(fmt.Errorf("starting the ATmosphere: %w", err), listener.Close())
 	}
 	w.configure(port)
@@ -98,6 +103,9 @@ func (w *World) configure(port int) {
 		Operator: "the demo", Confirm: "two_step", Roles: []string{"web", "inbox", "pds", "firehose", "worker"}, Workers: 8,
 		DevAllow: []string{"localhost", "127.0.0.1"}, LogLevel: "info",
 	}
+	if w.o.Chat {
+		w.config.Chat, w.config.ChatDID = w.AT.Chat.URL(), atprototest.ChatDID
+	}
 	if w.o.Configure != nil {
 		w.o.Configure(&w.config)
 	}
@@ -110,7 +118,7 @@ func (w *World) startOn(ctx context.Context, listener net.Listener) error {
 	if w.o.Apart {
 		return w.startApart(ctx, listener)
 	}
-	a, err := app.New(ctx, w.config, app.Options{Version: "test", Log: w.o.Log, Observe: w.o.Observe, HandleURL: w.AT.HandleURL,
+	a, err := app.New(ctx, w.config, app.Options{Version: "test", Now: w.o.Now, Log: w.o.Log, Observe: w.o.Observe, HandleURL: w.AT.HandleURL,
 		LookupTXT: noTXT})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -170,20 +170,6 @@ func (tx *Tx) ForgetObjects(subject identity.Subject) error {
 	return nil
 }
 
-// ForgetBodies implements bridge.ObjectTx. Bodies of Deletes that are still on their way stay until they have arrived.
-func (tx *Tx) ForgetBodies(subject identity.Subject) error {
-	if _, err := tx.exec(`UPDATE object SET body = NULL, record = NULL, version = '', target = '', cid = '', deleted = CASE WHEN deleted = 0 THEN ? ELSE deleted END
-		WHERE subject = ?`, tx.now.UnixMicro(), string(subject)); err != nil {
-		return fmt.Errorf("forgetting bodies: %w", err)
-	}
-	for _, table := range []string{"outcome", "unbridged"} {
-		if _, err := tx.exec("DELETE FROM "+table+" WHERE subject = ?", string(subject)); err != nil {
-			return fmt.Errorf("forgetting rows of %s: %w", table, err)
-		}
-	}
-	return nil
-}
-
 // Setting implements bridge.ObjectTx.
 func (tx *Tx) Setting(name string) (value []byte, err error) {
 	_, err = tx.get("SELECT value FROM setting WHERE name = ?", []any{name}, &value)
@@ -211,6 +197,66 @@ func (tx *Tx) PutMessage(id string, subject identity.Subject, body []byte) error
 func (tx *Tx) Message(id string) (body []byte, err error) {
 	_, err = tx.get("SELECT body FROM message WHERE id = ?", []any{id}, &body)
 	return body, err
+}
+
+// ForgetMessage implements bridge.ObjectTx.
+func (tx *Tx) ForgetMessage(id string) error {
+	_, err := tx.exec("DELETE FROM message WHERE id = ?", id)
+	return err
+}
+
+// ForgetMessagesWith implements bridge.ObjectTx.
+func (tx *Tx) ForgetMessagesWith(text string) error {
+	where := "instr(body, ?) > 0"
+	if tx.pg {
+		where = "position(?::bytea IN body) > 0"
+	}
+	_, err := tx.exec("DELETE FROM message WHERE "+where, []byte(text))
+	return err
+}
+
+// BuryObjects implements bridge.ObjectTx.
+func (tx *Tx) BuryObjects(subject identity.Subject, limit int, name func(string) string) (int, error) {
+	found, err := tx.objects("WHERE subject = ? ORDER BY apid, part LIMIT ?", string(subject), limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range found {
+		if err := tx.Gone(name(o.APID)); err != nil {
+			return 0, err
+		}
+		if err := tx.ForgetObject(o.APID, o.Part); err != nil {
+			return 0, fmt.Errorf("burying an object: %w", err)
+		}
+	}
+	return len(found), nil
+}
+
+// Gone implements bridge.ObjectTx.
+func (tx *Tx) Gone(name string) error {
+	_, err := tx.exec("INSERT INTO gone (name, at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", name, tx.now.UnixMicro())
+	return err
+}
+
+// IsGone implements bridge.ObjectTx.
+func (tx *Tx) IsGone(name string) (bool, error) {
+	var one int
+	return tx.get("SELECT 1 FROM gone WHERE name = ?", []any{name}, &one)
+}
+
+// SweepGone implements bridge.ObjectTx.
+func (tx *Tx) SweepGone(before time.Time) error {
+	_, err := tx.exec("DELETE FROM gone WHERE at < ?", before.UnixMicro())
+	return err
+}
+
+// DeliveredMove implements bridge.ObjectTx.
+func (tx *Tx) DeliveredMove(from, to string) error {
+	if _, err := tx.exec("INSERT INTO delivered (owner, inbox) SELECT owner, ? FROM delivered WHERE inbox = ? ON CONFLICT (owner, inbox) DO NOTHING", to, from); err != nil {
+		return fmt.Errorf("moving an inbox: %w", err)
+	}
+	_, err := tx.exec("DELETE FROM delivered WHERE inbox = ?", from)
+	return err
 }
 
 // DropMessages implements bridge.ObjectTx.

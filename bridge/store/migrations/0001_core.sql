@@ -55,6 +55,12 @@ CREATE TABLE outcome (
   PRIMARY KEY (subject, source, kind)
 );
 CREATE INDEX outcome_at ON outcome (subject, at);
+-- ids of erased copies, by keyed hash: they answer that they are gone
+CREATE TABLE gone (
+  name TEXT PRIMARY KEY,
+  at   BIGINT NOT NULL
+);
+CREATE INDEX gone_at ON gone (at);
 -- what the operator decided
 CREATE TABLE rule (
   target  TEXT PRIMARY KEY,
