@@ -55,7 +55,10 @@ func (b *Bridge) handleRelay(ctx context.Context, j queue.Job) error {
 		}
 		return queue.Snooze("not_on_relay", min(relayFirst<<min(j.Deferred, 10), relaySeldom))
 	}
-	return nil
+	if j.Deferred == 0 {
+		return nil
+	}
+	return b.sayAgain(ctx, did) // what was written while a relay hid it was not passed on
 }
 
 // sayAgain emits the current state of a repo; one that is hidden or gone has nothing to say.

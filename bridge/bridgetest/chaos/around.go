@@ -176,6 +176,9 @@ func f17(ctx context.Context, p Plan, rep *Report) error {
 		if err := errors.Join(r.add(late[0], oracle.Fediverse), r.add(late[1], oracle.ATmosphere)); err != nil {
 			return err
 		}
+		if err := r.World.AT.Settle(ctx); err != nil { // the relay knows the newcomer before the directory goes
+			return err
+		}
 		r.World.AT.PLC.Fail(http.StatusServiceUnavailable)
 		start := time.Now()
 		joined := make(chan error, 2)
@@ -189,13 +192,16 @@ func f17(ctx context.Context, p Plan, rep *Report) error {
 		before := len(joined)
 		down := time.Since(start)
 		r.World.AT.PLC.Fail(0)
+		after := 0
 		for range late {
 			if err := <-joined; err != nil {
 				rep.fail("after the PLC directory came back: %v", err)
+			} else {
+				after++
 			}
 		}
 		rep.did("down for %.0f s", down.Seconds())
-		rep.did("%d of 2 joined meanwhile, 2 in the end", before)
+		rep.did("%d of 2 joined meanwhile, %d in the end", before, after)
 		return r.judge(ctx, rep)
 	})
 }
