@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -83,6 +84,8 @@ func runInside(ctx context.Context, name, only string) int {
 	passed, failed, checks := 0, 0, t.checks()
 	if os.Getenv("E2E_SCREENS") != "" {
 		checks = t.browserChecks() // they need no other
+		checks = slices.DeleteFunc(checks, func(c check) bool { return !strings.Contains(c.name, only) })
+		only = ""
 	}
 	for _, c := range checks {
 		began := time.Now()

@@ -202,7 +202,7 @@ func (w *world) startATProto(ctx context.Context) error {
 		"DB_POSTGRES_URL=" + w.env["FOOTBRIDGE_TEST_POSTGRES"], "REDIS_HOST=" + w.env["FOOTBRIDGE_TEST_REDIS"], "NODE_EXTRA_CA_CERTS=" + w.ca(), "NODE_ENV=development",
 	}
 	ready := func(ctx context.Context) error { return w.ok(ctx, "http://localhost:2580/") }
-	return w.peer(ctx, ready, "atproto", env, filepath.Join(w.in.cache, "atproto"), filepath.Join(w.in.node(), "bin", "node"), "network.mjs")
+	return w.peer(ctx, ready, "atproto", env, filepath.Join(w.in.cache, "atproto"), filepath.Join(w.in.node(), "bin", "node"), "--import", "./names.mjs", "network.mjs")
 }
 
 // startRelay starts the strict relay between the PDSes and the AppView, before anybody writes: it reads new hosts live.

@@ -15,7 +15,7 @@ await page.goto(BASE + '/join')
 await tabTo(page, '#fedi')
 await page.keyboard.type('@nobody@nowhere.test')
 await page.keyboard.press('Enter')
-await page.waitForLoadState()
+await page.waitForURL(BASE + '/signin/fediverse')
 expect(/server/i.test(await main()), 'after a wrong address the page says:', await main())
 expect((await context.cookies()).length === 0, 'a cookie before anybody signed in')
 
