@@ -66,6 +66,9 @@ func (d *driver) line(ctx context.Context, acts []oracle.Act, pace time.Duration
 		if d.after != nil {
 			d.after(ctx, a)
 		}
+		if a.Burst {
+			continue
+		}
 		select {
 		case <-time.After(pace):
 		case <-ctx.Done():

@@ -173,6 +173,9 @@ func (r *Rig) judge(ctx context.Context, rep *Report) error {
 func spread(acts []oracle.Act, over time.Duration) time.Duration {
 	most, count := 1, map[string]int{}
 	for _, a := range acts {
+		if a.Burst {
+			continue
+		}
 		count[a.Author]++
 		most = max(most, count[a.Author])
 	}

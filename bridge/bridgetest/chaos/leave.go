@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -23,12 +24,14 @@ func f12(ctx context.Context, p Plan, rep *Report) error {
 		acts := withLeaving(withoutAnswersTo(oracle.Generate(p.Seed, s.Size), leavers/2), leavers/2, p.rand())
 		d, w := newDriver(r), &watcher{r: r}
 		d.after = w.left
-		err := d.drive(ctx, acts, 5*time.Millisecond)
+		// One leaves after the other, twice a second: the row is about one person with much in flight.
+		err := d.drive(ctx, acts, spread(acts, time.Duration(leavers)*500*time.Millisecond))
 		w.looks.Wait()
 		if err != nil {
 			return err
 		}
 		rep.did("%d withdrawals", leavers)
+		rep.did("in effect on the ATmosphere after %.2f s at the most", w.slowest.Seconds())
 		rep.did("nothing more is seen after %.2f s at the most", r.lastAfterLeaving().Seconds())
 		rep.Failed = append(rep.Failed, w.visible...)
 		return r.judge(ctx, rep)
@@ -48,10 +51,10 @@ func withLeaving(acts []oracle.Act, n int, rng *rand.Rand) (out []oracle.Act) {
 			name := oracle.Author(side, i)
 			at := rng.IntN(len(lines[name]) + 1)
 			var leaving []oracle.Act
-			for range 5 + rng.IntN(20) {
+			for range 10 + rng.IntN(30) {
 				burst++
 				item := fmt.Sprintf("item8%05d", burst)
-				leaving = append(leaving, oracle.Act{Verb: oracle.Post, Author: name, Side: side, Item: item, Rev: 1, Text: item + " rev1 in flight"})
+				leaving = append(leaving, oracle.Act{Verb: oracle.Post, Author: name, Side: side, Item: item, Rev: 1, Text: item + " rev1 in flight", Burst: true})
 			}
 			leaving = append(leaving, oracle.Act{Verb: oracle.Withdraw, Author: name, Side: side, Item: "leave " + name})
 			lines[name] = slices.Insert(lines[name], at, leaving...)
@@ -96,12 +99,13 @@ func withoutAnswersTo(acts []oracle.Act, n int) []oracle.Act {
 			theirs[a.Item] = true
 		}
 	}
-	for _, a := range acts { // what answers goes, with all that concerns it
-		if a.Of != "" && theirs[a.Of] {
-			theirs["-"+a.Item] = true
+	out := map[string]bool{}
+	for _, a := range acts { // what answers goes, with all that concerns it and all that answers it
+		if a.Of != "" && (theirs[a.Of] || out[a.Of]) {
+			out[a.Item] = true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(acts), func(a oracle.Act) bool { return theirs["-"+a.Item] || a.Of != "" && theirs["-"+a.Of] })
+	return slices.DeleteFunc(slices.Clone(acts), func(a oracle.Act) bool { return out[a.Item] })
 }
 
 // watcher looks at what is shown of people who left.
@@ -110,14 +114,20 @@ type watcher struct {
 	looks   sync.WaitGroup
 	mu      sync.Mutex
 	visible []string
+	// slowest is how long a withdrawal on the ATmosphere took, at the most, to be read and to take effect.
+	slowest time.Duration
 }
 
 // left looks at the AppView two seconds after somebody left. What reaches fediverse servers late, the oracle sees.
 func (w *watcher) left(ctx context.Context, a oracle.Act) {
-	if a.Verb != oracle.Withdraw || a.Side == oracle.ATmosphere {
+	if a.Verb != oracle.Withdraw {
 		return
 	}
 	w.looks.Go(func() {
+		if a.Side == oracle.ATmosphere {
+			w.effect(ctx, a.Author)
+			return
+		}
 		select {
 		case <-time.After(2 * time.Second):
 			w.check(ctx, a.Author)
@@ -125,6 +135,25 @@ func (w *watcher) left(ctx context.Context, a oracle.Act) {
 		}
 	})
 }
+
+// effect waits until the actor of somebody who left is no longer shown by the bridge.
+func (w *watcher) effect(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	start := time.Now()
+	_ = until(ctx, func(ctx context.Context) error {
+		var actor struct{ Name string }
+		if w.r.get(ctx, w.r.people[name].copy, &actor) == nil && actor.Name != "" {
+			return errStillShown
+		}
+		return nil
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.slowest = max(w.slowest, time.Since(start))
+}
+
+var errStillShown = errors.New("the actor is still shown")
 
 func (w *watcher) check(ctx context.Context, name string) {
 	did := w.r.people[name].copy

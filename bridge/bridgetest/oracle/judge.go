@@ -213,7 +213,7 @@ func (j *judge) item(it *item) {
 			note(&j.v.Duplicate, "%s exists %d times at %s", it.name, len(copies), place)
 		}
 	}
-	if it.secret {
+	if it.secret || len(it.texts) == 0 { // or only its end was played
 		return
 	}
 	if gone, ok := j.left[it.author]; ok {

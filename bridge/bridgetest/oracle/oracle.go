@@ -48,6 +48,8 @@ type Act struct {
 	Rev  int
 	// Private posts and posts of a Stranger must not cross.
 	Private, Stranger bool
+	// Burst: the next act of the author follows without a pause.
+	Burst bool
 	// Early deletes are sent before what they delete.
 	Early bool
 
