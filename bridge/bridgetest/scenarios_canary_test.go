@@ -3,7 +3,6 @@ package bridgetest_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"footbridge/activitypub/activitypubtest"
-	"footbridge/bridge/bridgetest"
 	"footbridge/bridge/store"
 	"footbridge/cmd/footbridge/app"
 	"footbridge/identity/consent"
@@ -154,10 +152,3 @@ func (r *rig) audit() {
 		r.t.Errorf("the audit: %+v", got)
 	}
 }
-
-var (
-	_ = errors.New
-	_ = strings.Contains
-	_ = context.Background
-	_ = bridgetest.Zone
-)

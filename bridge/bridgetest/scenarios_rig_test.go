@@ -129,6 +129,8 @@ func (r *rig) outcome(what string, match func(bridge.Outcome) bool) {
 func (r *rig) eventually(what string, check func(context.Context) error) {
 	r.t.Helper()
 	if err := bridgetest.Eventually(r.t.Context(), what, check); err != nil {
+		log := r.log.Bytes()
+		r.t.Logf("%s\n%s", strings.Join(r.pending(), "\n"), log[max(0, len(log)-3000):])
 		r.t.Fatal(err)
 	}
 }
