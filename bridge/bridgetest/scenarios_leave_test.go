@@ -305,4 +305,3 @@ func TestR12_GrantsEnd(t *testing.T) {
 		r.state(s, consent.Erased)
 	}
 }
-

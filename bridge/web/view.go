@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ type view struct {
 	Bad      string
 	Token    string
 	Facts    facts
+	Try      *tryView
+	Posts    []postRow
+	Pair     *pairView
 }
 
 // sent is one line of what went where.
@@ -83,7 +87,18 @@ func (v *view) T(id string, pairs ...string) string {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		values[pairs[i]] = pairs[i+1]
 	}
-	return v.p.Desk.Texts().Say(v.Lang, id, values)
+	return v.isolate(v.p.Desk.Texts().Say(v.Lang, id, values))
+}
+
+// address is a name or a tag that begins with a sign; between words written from right to left the sign would go astray.
+var address = regexp.MustCompile(`[@#][A-Za-z0-9][A-Za-z0-9._@-]*[A-Za-z0-9]`)
+
+// isolate keeps addresses together from left to right (Unicode Bidirectional Algorithm, LRI and PDI).
+func (v *view) isolate(s string) string {
+	if v.Dir() == "ltr" {
+		return s
+	}
+	return address.ReplaceAllString(s, "\u2066$0\u2069")
 }
 
 // Paras splits a text into paragraphs.
@@ -162,7 +177,7 @@ func (p *Pages) view(c echo.Context) *view {
 
 // render writes a page whole or not at all.
 func (p *Pages) render(c echo.Context, status int, page string, v *view) error {
-	t, err := template.New("layout.html").ParseFS(files, "templates/layout.html", "templates/"+page+".html")
+	t, err := template.New("layout.html").ParseFS(files, "templates/layout.html", "templates/shown.html", "templates/"+page+".html")
 	if err != nil {
 		return fmt.Errorf("reading the page %s: %w", page, err)
 	}

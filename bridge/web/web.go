@@ -27,6 +27,10 @@ type Bridge interface {
 	Apply(tx bridge.Tx, s identity.Subject, ch consent.Change) error
 	// CopyName is the address of somebody's copy as people on the other network would type it; empty if there is none.
 	CopyName(*identity.Account) string
+	// Try converts what a person pasted; it keeps and sends nothing, and asks nobody.
+	Try(ctx context.Context, acc *identity.Account, in bridge.Pasted) (bridge.Tried, error)
+	// Compare shows a person one thing of theirs beside its copy; ErrNoObject for everything else.
+	Compare(ctx context.Context, acc *identity.Account, id string) (bridge.Pair, error)
 	// BotHandle is the bot on the AT side.
 	BotHandle() syntax.Handle
 }
@@ -127,6 +131,9 @@ func (p *Pages) Register(e *echo.Echo) {
 	me.GET("/receipt.json", p.getReceipt)
 	me.GET("/export.json", p.getExport)
 	me.GET("/leave", p.getLeave)
+	me.GET("/try", p.getTry)
+	me.POST("/try", p.postTry)
+	me.GET("/post", p.getPost)
 	for _, act := range []string{"pause", "resume", "panic", "leave", "erase-later", "signout"} {
 		me.POST("/"+act, p.postAct(act))
 	}
