@@ -86,8 +86,8 @@ func picturesInto(dir string) error {
 }
 
 // fontconfig finds the fonts also where Debian's packages were only unpacked.
-const fontconfig = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>/usr/share/fonts</dir><cachedir>%s</cachedir>
-<alias><family>system-ui</family><prefer><family>Noto Sans</family></prefer></alias><alias><family>sans-serif</family><prefer><family>Noto Sans</family></prefer></alias></fontconfig>`
+const fontconfig = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+<include ignore_missing="yes">/etc/fonts/fonts.conf</include><dir>/usr/share/fonts</dir><cachedir>%s</cachedir></fontconfig>`
 
 // browse runs one of the browser's programs; what it prints says what is wrong.
 func (w *world) browse(ctx context.Context, program string) error {

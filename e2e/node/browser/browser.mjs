@@ -99,9 +99,9 @@ export async function press(page, selector, key = 'Enter') {
 
 // shot writes a picture of the page if pictures are wanted.
 export async function shot(page, name) {
-  if (!process.env.SCREENS) return
+  if (!process.env.SCREENS || name.startsWith('leavelink') || /^(privacy|verify|leave|try)-(desktop|phone-dark)$/.test(name)) return // those say nothing new
   const { width, height } = await page.evaluate(() => ({ width: innerWidth, height: document.documentElement.scrollHeight }))
-  await page.screenshot({ path: path.join(process.env.SCREENS, name + '.png'), fullPage: true, clip: { x: 0, y: 0, width, height: Math.min(height, 2200) } })
+  await page.screenshot({ path: path.join(process.env.SCREENS, name + '.png'), fullPage: true, clip: { x: 0, y: 0, width, height: Math.min(height, 1700) } })
 }
 
 export const looks = {

@@ -40,7 +40,7 @@ export async function verify(page, receipt) {
 
 // signedInPages looks at the pages of somebody signed in as at the public ones.
 export async function signedInPages(browser, from, who) {
-  const paths = { me: '/me', agree: '/me/agree', leave: '/me/leave' }
+  const paths = { me: '/me', agree: '/me/agree', try: '/me/try', leave: '/me/leave' }
   const storageState = await from.storageState()
   const each = async (options, lang, run) => {
     const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: 'en-GB', storageState, ...options })
