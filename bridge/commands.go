@@ -116,10 +116,24 @@ func (b *Bridge) copyName(acc *identity.Account) string {
 	return "@" + string(acc.Handle)
 }
 
+// reload brings an account that was read before, perhaps before slow work, up to what this transaction sees: writing an
+// old copy back could undo a withdrawal.
+func reload(tx Tx, acc *identity.Account) error {
+	current, err := tx.AccountBySubject(acc.Subject())
+	if err != nil {
+		return fmt.Errorf("reading an account again: %w", err)
+	}
+	*acc = *current
+	return nil
+}
+
 // apply takes a change of consent into effect, in its own transaction: make the copy, hide it, show it, erase it.
 func (b *Bridge) apply(tx Tx, acc *identity.Account, ch consent.Change) error {
 	if ch.Event == "" {
 		return nil
+	}
+	if err := reload(tx, acc); err != nil {
+		return err
 	}
 	acc.Epoch = max(acc.Epoch, ch.Epoch)
 	if err := tx.PutAccount(acc); err != nil {
@@ -143,7 +157,7 @@ func (b *Bridge) apply(tx Tx, acc *identity.Account, ch consent.Change) error {
 
 func (b *Bridge) appliedGrant(tx Tx, acc *identity.Account, ch consent.Change) error {
 	switch acc.Status {
-	case identity.CopyActive, identity.CopyProvisioning:
+	case identity.CopyActive:
 		if ch.Event == consent.EventGrant {
 			return b.sayReceipt(tx, acc)
 		}
@@ -154,8 +168,17 @@ func (b *Bridge) appliedGrant(tx Tx, acc *identity.Account, ch consent.Change) e
 	return b.granted(tx, acc, ch)
 }
 
+// mayAct tells whether what somebody did is carried: while a copy is hidden only what takes something back (invariant 7:
+// undo beats do), so that it does not return when the copy does.
+func mayAct(acc *identity.Account, removal bool) bool {
+	return acc != nil && (acc.Status == identity.CopyActive || removal && acc.Status == identity.CopyHidden)
+}
+
 // hide takes a copy out of sight without destroying it.
 func (b *Bridge) hide(tx Tx, acc *identity.Account) error {
+	if err := reload(tx, acc); err != nil {
+		return err
+	}
 	if acc.Status != identity.CopyActive {
 		return nil
 	}
@@ -163,7 +186,7 @@ func (b *Bridge) hide(tx Tx, acc *identity.Account) error {
 	if err := tx.PutAccount(acc); err != nil {
 		return err
 	}
-	if _, err := tx.DropSubjectJobs(string(acc.Subject()), acc.Epoch, JobDelete, JobErase, JobTombstone, JobNotify); err != nil {
+	if _, err := tx.DropSubjectJobs(string(acc.Subject()), acc.Epoch, JobDelete, JobErase, JobTombstone, JobNotify, JobInbound, JobCommit); err != nil {
 		return err
 	}
 	if acc.Native == identity.ActivityPub {
@@ -174,6 +197,9 @@ func (b *Bridge) hide(tx Tx, acc *identity.Account) error {
 
 // show brings a hidden copy back.
 func (b *Bridge) show(tx Tx, acc *identity.Account) error {
+	if err := reload(tx, acc); err != nil {
+		return err
+	}
 	if acc.Status != identity.CopyHidden {
 		return nil
 	}

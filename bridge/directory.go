@@ -123,7 +123,7 @@ func (d *Directory) Object(ctx context.Context, id string) (doc json.RawMessage,
 			if p, err = d.goneObject(tx, id); err != nil || p == activitypub.Gone {
 				return err
 			}
-			doc, owner, p, err = quoteStamp(tx, d.b.Settings.BaseURL, id)
+			doc, owner, p, err = d.b.quoteStamp(tx, id)
 			return err
 		}
 		acc, err := account(tx, found[0].Subject)

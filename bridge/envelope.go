@@ -50,6 +50,9 @@ func (e *envelope) public() bool {
 	return slices.ContainsFunc(e.to, func(s string) bool { return s == Public || s == "as:Public" || s == "Public" })
 }
 
+// removes reports whether it takes something back.
+func (e *envelope) removes() bool { return e.typ == "Delete" || e.typ == "Undo" }
+
 // addresses reports whether an id is in the audience.
 func (e *envelope) addresses(id string) bool { return slices.Contains(e.to, id) }
 

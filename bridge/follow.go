@@ -75,7 +75,7 @@ func (b *Bridge) unfollowed(ctx context.Context, j queue.Job, in activitypub.Inb
 	if err != nil {
 		return err
 	}
-	if follower == nil || follower.Status != identity.CopyActive {
+	if !mayAct(follower, true) {
 		return nil
 	}
 	return b.publishActivity(ctx, j, in, env, follower)
@@ -129,7 +129,7 @@ func (b *Bridge) unblocked(ctx context.Context, j queue.Job, in activitypub.Inbo
 		}
 		return b.unblock(tx, string(in.Actor), target)
 	})
-	if err != nil || blocker == nil || blocker.Status != identity.CopyActive {
+	if err != nil || !mayAct(blocker, true) {
 		return err
 	}
 	return b.publishActivity(ctx, j, in, env, blocker)

@@ -90,7 +90,7 @@ func (b *Bridge) routeActivity(ctx context.Context, j queue.Job, in activitypub.
 
 // publishActivity carries a member's activity over, or counts a stranger's.
 func (b *Bridge) publishActivity(ctx context.Context, j queue.Job, in activitypub.Inbound, env envelope, acc *identity.Account) error {
-	if acc == nil || acc.Status != identity.CopyActive {
+	if !mayAct(acc, env.removes()) {
 		return b.stranger(ctx, j, env, acc)
 	}
 	res, blobs, err := b.convertActivity(ctx, j, in, acc)
@@ -175,7 +175,7 @@ func (b *Bridge) ownerOf(tx Tx, id string) (*identity.Account, error) {
 func (b *Bridge) applyWrites(ctx context.Context, j queue.Job, acc *identity.Account, env envelope, res translate.ATResult, blobs blobSet) error {
 	err := b.done(ctx, j, func(tx Tx) error {
 		current, err := account(tx, acc.Subject())
-		if err != nil || current == nil || current.Status != identity.CopyActive {
+		if err != nil || !mayAct(current, env.removes()) {
 			return errors.Join(err, queue.Drop("withdrawn"))
 		}
 		return b.writeRepo(ctx, tx, current, env, res, blobs)

@@ -33,7 +33,7 @@ func (b *Bridge) handleCommit(ctx context.Context, j queue.Job) error {
 	if handled, err := b.botRecord(ctx, j, c, op, acc); handled || err != nil {
 		return err
 	}
-	if acc == nil || acc.Native != identity.ATProto || acc.Status != identity.CopyActive {
+	if !mayAct(acc, op.Action == "delete") || acc.Native != identity.ATProto {
 		return b.strangerRecord(ctx, j, op)
 	}
 	if op.Collection == "app.bsky.actor.profile" {
@@ -152,7 +152,7 @@ func (b *Bridge) fanOut(ctx context.Context, j queue.Job, acc *identity.Account,
 	}
 	err = b.done(ctx, j, func(tx Tx) error {
 		current, err := account(tx, acc.Subject())
-		if err != nil || current == nil || current.Status != identity.CopyActive {
+		if err != nil || !mayAct(current, ev.Action == "delete") {
 			return errors.Join(err, queue.Drop("withdrawn"))
 		}
 		permit, err := b.eventPermit(ctx, tx, current, ev)

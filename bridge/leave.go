@@ -10,6 +10,7 @@ import (
 	"github.com/bluesky-social/indigo/atproto/syntax"
 
 	"footbridge/activitypub"
+	"footbridge/atproto"
 	"footbridge/atproto/pds"
 	"footbridge/bridge/translate"
 	"footbridge/identity"
@@ -398,19 +399,16 @@ func (b *Bridge) handleVerify(ctx context.Context, j queue.Job) error {
 	}
 	for _, relay := range b.Settings.Relays {
 		status, err := b.Reader.RepoStatus(ctx, relay, syntax.DID(p.DID))
+		if errors.Is(err, atproto.ErrNotFound) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("asking a relay after an erasure: %w", err)
 		}
 		if !status.Active {
 			continue
 		}
-		err = b.Store.Update(ctx, func(tx Tx) error {
-			permit, err := b.Gate.Service(ctx, tx, b.botSubject(), consent.PurposeInstance)
-			if err != nil {
-				return err
-			}
-			return b.Host.SetStatus(tx, permit, syntax.DID(p.DID), pds.StatusDeleted)
-		})
+		err = b.Store.Update(ctx, func(tx Tx) error { return b.Host.RepeatStatus(tx, syntax.DID(p.DID)) })
 		if err != nil {
 			return fmt.Errorf("repeating a deletion: %w", err)
 		}

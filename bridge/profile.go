@@ -214,6 +214,9 @@ func (b *Bridge) handleChanged(ctx context.Context, j queue.Job, acc *identity.A
 		return nil
 	}
 	return b.done(ctx, j, func(tx Tx) error {
+		if err := reload(tx, acc); err != nil || acc.Status != identity.CopyActive {
+			return err
+		}
 		acc.Handle, acc.Acct = id.Handle, string(id.Handle)+"@"+b.Settings.Domain
 		acc.URL = "https://bsky.app/profile/" + string(id.Handle)
 		if err := tx.PutAccount(acc); err != nil {

@@ -39,7 +39,11 @@ func (b *Bridge) quoteRequested(ctx context.Context, j queue.Job, in activitypub
 		if !allowed {
 			return b.answer(tx, owner.Actor, remote, "Reject", in.Raw, env.id)
 		}
-		return b.answerWith(tx, owner.Actor, remote, "Accept", in.Raw, env.id, translate.QuoteAuthorizationID(env.object, quoting))
+		stamp := translate.QuoteAuthorizationID(env.object, quoting)
+		if err := tx.PutSetting(b.stampKey(stamp), []byte{1}); err != nil {
+			return err
+		}
+		return b.answerWith(tx, owner.Actor, remote, "Accept", in.Raw, env.id, stamp)
 	})
 }
 
@@ -73,8 +77,13 @@ func (b *Bridge) mayQuote(tx Tx, owner *identity.Account, quoted string, who ide
 	return false, nil
 }
 
-// quoteStamp serves a stamp, which its id says all of, as long as the quoted post is there.
-func quoteStamp(tx Tx, base, id string) (json.RawMessage, identity.ActorID, activitypub.Presence, error) {
+// stampKey is where it is kept that a stamp was given. It names nobody.
+func (b *Bridge) stampKey(stamp string) string { return "quote:" + b.pseudonym("quote", stamp) }
+
+// quoteStamp serves a stamp that was given, as long as the quoted post is there. Its id says all of it, and anybody can
+// make one up, so only those that are remembered count.
+func (b *Bridge) quoteStamp(tx Tx, id string) (json.RawMessage, identity.ActorID, activitypub.Presence, error) {
+	base := b.Settings.BaseURL
 	own, ok := translate.ParseOwnID(base, id)
 	if !ok {
 		return nil, "", activitypub.Absent, nil
@@ -82,6 +91,9 @@ func quoteStamp(tx Tx, base, id string) (json.RawMessage, identity.ActorID, acti
 	quoting, ok := own.QuotingID()
 	if !ok {
 		return nil, "", activitypub.Absent, nil
+	}
+	if given, err := tx.Setting(b.stampKey(id)); err != nil || given == nil {
+		return nil, "", activitypub.Absent, err
 	}
 	quoted := translate.ObjectID(base, own.URI(), own.Incarnation)
 	found, err := tx.ObjectsByAPID(quoted)

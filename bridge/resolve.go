@@ -61,7 +61,7 @@ func (b *Bridge) resolveStored(ctx context.Context, acc *identity.Account, refs 
 		if err := resolveOptions(tx, acc, c); err != nil {
 			return err
 		}
-		if err := b.addActor(tx, c, acc); err != nil {
+		if err := b.addActor(tx, c, visible(acc)); err != nil {
 			return err
 		}
 		if err := b.resolvePeople(tx, refs, c); err != nil {
@@ -132,6 +132,16 @@ func (b *Bridge) resolvePeople(tx Tx, refs translate.Refs, c *translate.Context)
 		}
 	}
 	return nil
+}
+
+// visible is the author as the conversion of their own removal needs them: one whose copy is hidden is still themself.
+func visible(acc *identity.Account) *identity.Account {
+	if acc.Status != identity.CopyHidden {
+		return acc
+	}
+	shown := *acc
+	shown.Status = identity.CopyActive
+	return &shown
 }
 
 // addActor lets a person into the context if they are active here.
@@ -329,6 +339,9 @@ func (b *Bridge) resolveRecords(ctx context.Context, c *translate.Context) error
 			continue
 		}
 		rec, err := b.Reader.GetRecord(ctx, uri)
+		if errors.Is(err, atproto.ErrNotFound) { // deleted, and we are about to hear of it
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("fetching a record that is replied to: %w", err)
 		}

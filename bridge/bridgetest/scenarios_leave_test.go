@@ -305,3 +305,37 @@ func TestR12_GrantsEnd(t *testing.T) {
 		r.state(s, consent.Erased)
 	}
 }
+
+// TestR28_DeletedWhilePausedStaysDeleted: what somebody deletes while their copies are hidden is gone when they come back.
+func TestR28_DeletedWhilePausedStaysDeleted(t *testing.T) {
+	r := newRig(t, slog.LevelInfo, withChat)
+	p := r.pair("yes all")
+	doomed := r.toot(p.ana, activitypubtest.Note{Content: "<p>gone during the pause</p>"})
+	r.toot(p.ana, activitypubtest.Note{Content: "<p>stays through it</p>"})
+	r.find(p.anaCopy, "gone during the pause")
+	r.find(p.anaCopy, "stays through it")
+	ref := r.skeet(p.ben, "ben deletes this", nil)
+	got := r.arrives("Create", p.benCopy, "ben deletes this")
+	object, _ := got.Activity["object"].(map[string]any)
+	id, _ := object["id"].(string)
+
+	r.tell(p.ana, "pause")
+	r.must(r.w.AT.Chat.Send(string(p.ben.DID), r.botDID, "pause"))
+	r.noProfile(p.anaCopy)
+	r.awaitStatus(p.benCopy, http.StatusNotFound)
+	r.must(p.ana.Delete(t.Context(), doomed.ID))
+	r.must(r.w.AT.Delete(ref))
+	r.arrives("Delete", p.benCopy, id)
+	r.idle()
+	r.tell(p.ana, "resume")
+	r.must(r.w.AT.Chat.Send(string(p.ben.DID), r.botDID, "resume"))
+	r.find(p.anaCopy, "stays through it")
+	posts, err := r.view.Feed(t.Context(), p.anaCopy)
+	r.must(err)
+	for _, one := range posts {
+		if one.Record.Text == "gone during the pause" {
+			t.Error("a post that was deleted during the pause is back")
+		}
+	}
+	r.awaitStatus(id, http.StatusGone)
+}
